@@ -1,0 +1,82 @@
+"""The words between a master and a worker about attempts: an offer of room, a grant, a sign of life, a report."""
+
+from __future__ import annotations
+
+import msgspec
+
+from reelmill.domain.capability import Capabilities
+from reelmill.domain.job import Parameters
+from reelmill.domain.lifecycle import Report
+from reelmill.domain.scenario import Scenario
+
+
+class AttemptKey(msgspec.Struct, frozen=True, array_like=True):
+    """One attempt at one job: the fencing token of everything that is written about it."""
+
+    job_id: str
+    attempt: int
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A node's room: ``free_units`` of CPU now, and what kind of node it is."""
+
+    node_id: str
+    node_name: str
+    capabilities: Capabilities
+    free_units: int
+    reserve_live: int = 0
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A job given to a node under a lease of ``lease_seconds``; the engine gets exactly ``units`` threads."""
+
+    key: AttemptKey
+    scenario: Scenario
+    engine: str
+    parameters: Parameters
+    units: int
+    lease_seconds: float
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far an attempt is: ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s."""
+
+    key: AttemptKey
+    progress: float = 0.0
+    fps: float | None = None
+    speed: float | None = None
+
+
+class AttemptLog(msgspec.Struct, frozen=True):
+    """What an engine was told and what it said: the command line, and the head and tail of its messages."""
+
+    command: str
+    text: str
+
+
+class AttemptReport(msgspec.Struct, frozen=True):
+    """One thing that happened to an attempt, as its worker saw it."""
+
+    key: AttemptKey
+    node_id: str
+    event: Report
+    log: AttemptLog | None = None
+
+
+class UnpublishedOutput(msgspec.Struct, frozen=True):
+    """A verified output whose worker was lost before the rename: another worker finishes it."""
+
+    key: AttemptKey
+    output: str
+    sha256: str
+    overwrite: bool
+
+
+class BeatAnswer(msgspec.Struct, frozen=True):
+    """What the store says of a node's attempts: leases renewed, attempts to drop, renames to finish."""
+
+    lease_seconds: float
+    renewed: list[AttemptKey]
+    drop: list[AttemptKey]
+    publish: list[UnpublishedOutput]
+    draining: bool

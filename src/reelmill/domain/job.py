@@ -1,0 +1,124 @@
+"""The job: one transcode, from the request that asked for it to the result that proves it."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+from reelmill.domain.capability import Needs
+from reelmill.domain.failure import FailureReason
+
+Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
+Queue = Literal["live", "default", "batch"]
+Priority = Literal["high", "medium", "low"]
+EngineChoice = Literal["auto", "ffmpeg", "gstreamer"]
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+QUEUES: tuple[Queue, ...] = get_args(Queue)
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+ENGINES: tuple[EngineChoice, ...] = get_args(EngineChoice)
+
+TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "canceled", "timed_out"})
+ACTIVE: frozenset[Status] = frozenset({"assigned", "running"})
+"""Statuses in which a node holds the job under a lease."""
+
+DEFAULT_TENANT = "default"
+
+
+def order_rank(queue: Queue, priority: Priority) -> int:
+    """0 (live, high) to 8 (batch, low): jobs run by rank, then first come."""
+    return QUEUES.index(queue) * len(PRIORITIES) + PRIORITIES.index(priority)
+
+
+class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a job asks of its engine, checked. ``duration`` and ``timeout`` in seconds, ``bitrate`` in bit/s.
+
+    ``input`` and ``output`` are paths relative to the media root. Without an ``input`` the job is synthetic:
+    the engine's own test source is encoded for ``duration`` seconds.
+    """
+
+    duration: float | None = None
+    bitrate: int
+    input: str | None = None
+    output: str | None = None
+    overwrite: bool = False
+    timeout: float | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What was verified of the one output that counts. ``duration`` and ``encode_seconds`` in seconds.
+
+    ``speed`` is media seconds per second of encoding.
+    """
+
+    output: str
+    size_bytes: int
+    sha256: str
+    container: str
+    codec: str
+    width: int
+    height: int
+    fps: float
+    duration: float
+    frames: int
+    audio_codec: str | None
+    engine: str
+    encode_seconds: float
+    cpu_seconds: float
+    speed: float
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked request, ready to be stored."""
+
+    id: str
+    scenario: str
+    engine: EngineChoice
+    queue: Queue
+    priority: Priority
+    parameters: Parameters
+    needs: Needs
+    labels: dict[str, str]
+    confidence: str | int | float | None
+    idempotency_key: str | None
+    fingerprint: str | None
+    """Hash of what was asked for; present with a key, to tell a repeat from another job under the same key."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One job as the store keeps it. Times are seconds since the epoch (UTC)."""
+
+    id: str
+    sequence_number: int
+    tenant: str
+    launch_id: str | None
+    scenario: str
+    engine: EngineChoice
+    queue: Queue
+    priority: Priority
+    status: Status
+    parameters: Parameters
+    labels: dict[str, str]
+    confidence: str | int | float | None
+    created_at: float
+    attempt: int = 0
+    """The token of the current or last attempt; rises by one with each assignment and never falls."""
+    failures: int = 0
+    crashes: int = 0
+    eligible_at: float | None = None
+    node_id: str | None = None
+    node_name: str | None = None
+    lease_until: float | None = None
+    winner: int | None = None
+    """The attempt whose output was accepted; set before its file is renamed into place."""
+    progress: float = 0.0
+    fps: float | None = None
+    speed: float | None = None
+    assigned_at: float | None = None
+    started_at: float | None = None
+    completed_at: float | None = None
+    failure_reason: FailureReason | None = None
+    error_code: str | None = None
+    error: str | None = None
+    result: Result | None = None

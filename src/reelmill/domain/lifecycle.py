@@ -1,0 +1,248 @@
+"""What may follow what. One table of transitions and one pure function, `advance`; nothing else decides.
+
+An event that the table does not allow raises `NotAllowed`: for a user's action that is a 409, for a worker's report it
+is a stale word to be counted and dropped.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import msgspec
+
+from reelmill.domain.failure import WORKER_LOST, Failure
+from reelmill.domain.job import Job, Result, Status
+from reelmill.domain.retry import RetryPolicy
+from reelmill.errors import Conflict
+
+
+class Assign(msgspec.Struct, frozen=True, tag="assign"):
+    """A node is given the job under a lease; a new attempt begins."""
+
+    node_id: str
+    node_name: str
+    lease_until: float
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """The engine was started."""
+
+
+class Settle(msgspec.Struct, frozen=True, tag="settle"):
+    """The output was verified and is safe on disk; this attempt wins if the store agrees."""
+
+    result: Result
+
+
+class Publish(msgspec.Struct, frozen=True, tag="publish"):
+    """The winner's file is in its place."""
+
+
+class Fail(msgspec.Struct, frozen=True, tag="fail"):
+    """The attempt failed in a way that was understood."""
+
+    failure: Failure
+
+
+class Lose(msgspec.Struct, frozen=True, tag="lose"):
+    """The lease ran out: the worker died, froze or was cut off."""
+
+
+class Return(msgspec.Struct, frozen=True, tag="return"):
+    """The attempt ends without a verdict on the job: a worker that stops, or a grant that never reached it."""
+
+    why: str
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """A user does not want the job any more."""
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause"):
+    """A user wants the job to wait."""
+
+
+class Resume(msgspec.Struct, frozen=True, tag="resume"):
+    """A user lets a paused job go on."""
+
+
+class Retry(msgspec.Struct, frozen=True, tag="retry"):
+    """A user wants an ended job to be tried again, with all its tries."""
+
+
+Event = Assign | Start | Settle | Publish | Fail | Lose | Return | Cancel | Pause | Resume | Retry
+Report = Start | Settle | Publish | Fail | Return
+"""The events that a worker sends about its own attempt."""
+
+_RETRY_OR_END: frozenset[Status] = frozenset({"retrying", "failed", "timed_out"})
+_TRY_AGAIN: frozenset[Status] = frozenset({"queued", "retrying"})
+
+TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
+    ("queued", Assign): frozenset({"assigned"}),
+    ("retrying", Assign): frozenset({"assigned"}),
+    ("assigned", Start): frozenset({"running"}),
+    ("running", Settle): frozenset({"running"}),
+    ("running", Publish): frozenset({"completed"}),
+    ("assigned", Fail): _RETRY_OR_END,
+    ("running", Fail): _RETRY_OR_END,
+    ("assigned", Lose): _RETRY_OR_END,
+    ("running", Lose): _RETRY_OR_END,
+    ("assigned", Return): frozenset({"queued"}),
+    ("running", Return): frozenset({"queued"}),
+    ("queued", Cancel): frozenset({"canceled"}),
+    ("retrying", Cancel): frozenset({"canceled"}),
+    ("paused", Cancel): frozenset({"canceled"}),
+    ("assigned", Cancel): frozenset({"canceled"}),
+    ("running", Cancel): frozenset({"canceled"}),
+    ("queued", Pause): frozenset({"paused"}),
+    ("retrying", Pause): frozenset({"paused"}),
+    ("paused", Resume): _TRY_AGAIN,
+    ("failed", Retry): frozenset({"queued"}),
+    ("canceled", Retry): frozenset({"queued"}),
+    ("timed_out", Retry): frozenset({"queued"}),
+}
+
+
+class NotAllowed(Conflict):
+    """The event makes no sense in the job's state."""
+
+    def __init__(self, job: Job, event: Event) -> None:
+        message = f"{type(event).__name__.lower()} is not possible: the job is {describe(job)}"
+        super().__init__(message, code="wrong_state", status=job.status)
+
+
+class Decision(NamedTuple):
+    """What an event makes of a job: the job after it, and the reason for its history."""
+
+    job: Job
+    reason: str
+
+
+def describe(job: Job) -> str:
+    """The job's state for a sentence; a settled job is on its way to `completed` although it still says `running`."""
+    return "being published" if job.status == "running" and job.winner is not None else job.status
+
+
+def advance(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+    """The job after ``event`` at ``now`` (seconds since the epoch); NotAllowed when the table says no.
+
+    Of a settled job only its publication may follow: the winner is decided and its file is being renamed.
+    """
+    allowed = TRANSITIONS.get((job.status, type(event)))
+    settled = job.winner is not None and job.status == "running"
+    if allowed is None or settled != isinstance(event, Publish):
+        raise NotAllowed(job, event)
+    decision = _decide(job, event, now, policy, rng)
+    if decision.job.status not in allowed:  # a rule below contradicts the table: never store it
+        raise AssertionError(f"{job.status} -> {decision.job.status} is not in the table for {event}")
+    return decision
+
+
+def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+    change = msgspec.structs.replace
+    match event:
+        case Assign():
+            return Decision(_assigned(job, event, now), f"assigned to {event.node_name}")
+        case Start():
+            return Decision(change(job, status="running", started_at=now), "engine started")
+        case Settle():
+            settled = change(job, winner=job.attempt, result=event.result, progress=100.0)
+            return Decision(settled, "output verified")
+        case Publish():
+            done = change(job, status="completed", completed_at=now, lease_until=None)
+            return Decision(done, "output published")
+        case Fail():
+            failed = change(job, failures=job.failures + 1)
+            again = event.failure.retryable and failed.failures < policy.max_failures
+            return _ended_attempt(failed, event.failure, again, now, policy, rng)
+        case Lose():
+            return _lost(job, now, policy, rng)
+        case Return():
+            return Decision(change(_released(job), status="queued"), event.why)
+        case Cancel():
+            reason = Failure("canceled", "canceled", "Canceled by a user.")
+            return Decision(_final(job, "canceled", reason, now), "canceled by a user")
+        case Pause():
+            return Decision(change(job, status="paused"), "paused by a user")
+        case Resume():
+            waits = job.eligible_at is not None and job.eligible_at > now
+            return Decision(change(job, status="retrying" if waits else "queued"), "resumed by a user")
+        case Retry():
+            return Decision(_fresh(job), "retried by a user")
+
+
+def _assigned(job: Job, event: Assign, now: float) -> Job:
+    return msgspec.structs.replace(
+        job,
+        status="assigned",
+        attempt=job.attempt + 1,
+        node_id=event.node_id,
+        node_name=event.node_name,
+        lease_until=event.lease_until,
+        assigned_at=now,
+        started_at=None,
+        eligible_at=None,
+        progress=0.0,
+        fps=None,
+        speed=None,
+    )
+
+
+def _released(job: Job) -> Job:
+    """The job without a holder; the name of its last node stays for people to see."""
+    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=0.0, fps=None, speed=None)
+
+
+def _final(job: Job, status: Status, failure: Failure, now: float) -> Job:
+    return msgspec.structs.replace(
+        job,
+        status=status,
+        completed_at=now,
+        lease_until=None,
+        failure_reason=failure.reason,
+        error_code=failure.code,
+        error=failure.message,
+    )
+
+
+def _fresh(job: Job) -> Job:
+    return msgspec.structs.replace(
+        _released(job),
+        status="queued",
+        failures=0,
+        crashes=0,
+        eligible_at=None,
+        started_at=None,
+        completed_at=None,
+        failure_reason=None,
+        error_code=None,
+        error=None,
+    )
+
+
+def _ended_attempt(
+    job: Job, failure: Failure, again: bool, now: float, policy: RetryPolicy, rng: random.Random
+) -> Decision:
+    if not again:
+        status: Status = "timed_out" if failure.reason == "timeout" else "failed"
+        return Decision(_final(job, status, failure, now), f"{failure.code}: {failure.message}")
+    wait = policy.backoff(job.failures + job.crashes, rng)
+    waiting = msgspec.structs.replace(
+        _released(job),
+        status="retrying",
+        eligible_at=now + wait,
+        failure_reason=failure.reason,
+        error_code=failure.code,
+        error=failure.message,
+    )
+    return Decision(waiting, f"{failure.code}: tried again in {wait:.1f} s")
+
+
+def _lost(job: Job, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+    crashed = msgspec.structs.replace(job, crashes=job.crashes + 1)
+    if crashed.crashes < policy.max_crashes:
+        return _ended_attempt(crashed, WORKER_LOST, True, now, policy, rng)
+    times = f"{crashed.crashes} workers stopped answering while they ran this job"
+    poisoned = Failure("poisoned", "worker_crashes", f"{times}; it is not tried again. Look at its input and its logs.")
+    return _ended_attempt(crashed, poisoned, False, now, policy, rng)

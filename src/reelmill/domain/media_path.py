@@ -1,0 +1,52 @@
+"""Media paths: every path that a job names stays under one root folder, whatever it is made of.
+
+Two steps. ``check_media_path`` judges the text alone, where a job is submitted; ``resolve`` follows symbolic links
+on the machine that opens the file, so a link that leads out of the root is refused there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from reelmill.errors import InvalidField
+
+PRIVATE_FOLDER = ".reelmill"
+"""The folder under the media root that holds attempts; no job may name a path in it."""
+
+_MAX_NAME_BYTES = 255
+_MAX_PATH_BYTES = 1024
+
+
+def check_media_path(field: str, path: str, root: Path | None = None) -> str:
+    """The path relative to the media root, normalised; InvalidField when it could leave the root.
+
+    ``path`` is relative to the root, or absolute when ``root`` is given and lies above it.
+    """
+    if not path or "\0" in path:
+        raise InvalidField(field, "is empty" if not path else "contains a NUL byte")
+    if len(path.encode(errors="surrogatepass")) > _MAX_PATH_BYTES:
+        raise InvalidField(field, f"is longer than {_MAX_PATH_BYTES} bytes")
+    pure = PurePosixPath(path)
+    if pure.is_absolute():
+        if root is None or not pure.is_relative_to(root):
+            where = f" {root}" if root is not None else ""
+            advice = "start the farm with `--media` naming a folder above the file, or move the file under the root"
+            raise InvalidField(field, f"{path!r} is outside the media root{where}; {advice}")
+        pure = pure.relative_to(root)
+    parts = pure.parts
+    if not parts or ".." in parts:
+        raise InvalidField(field, f"{path!r} must name a file under the media root, without '..'")
+    if parts[0] == PRIVATE_FOLDER:
+        raise InvalidField(field, f"{path!r} lies in reelmill's own folder {PRIVATE_FOLDER}/")
+    if any(len(part.encode(errors="surrogatepass")) > _MAX_NAME_BYTES for part in parts):
+        raise InvalidField(field, f"has a name longer than {_MAX_NAME_BYTES} bytes")
+    return str(pure)
+
+
+def resolve(field: str, root: Path, relative: str) -> Path:
+    """The absolute path of ``relative`` under ``root`` with links followed; InvalidField when a link leads out."""
+    real_root = root.resolve()
+    real = (real_root / check_media_path(field, relative)).resolve()
+    if not real.is_relative_to(real_root):
+        raise InvalidField(field, f"{relative!r} is a link that leads out of the media root")
+    return real

@@ -1,0 +1,30 @@
+"""A node: a machine that runs a worker, as the farm knows it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from reelmill.domain.capability import Capabilities
+
+
+class NodeInfo(msgspec.Struct, frozen=True):
+    """What a worker tells of itself. Its id is new with every process, so a restarted one starts with nothing."""
+
+    id: str
+    name: str
+    capabilities: Capabilities
+    version: str
+    started_at: float
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node with what the store adds. ``status`` is online, draining or offline; times are seconds since the epoch."""
+
+    id: str
+    name: str
+    status: str
+    capabilities: Capabilities
+    version: str
+    running_jobs: int
+    started_at: float
+    last_seen: float

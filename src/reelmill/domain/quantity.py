@@ -1,0 +1,44 @@
+"""Quantities as people type them: bitrates, durations and counts with units."""
+
+from __future__ import annotations
+
+import re
+
+_BITRATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmMgG]?)(?:bps|bit/s|b/s)?")
+_BITRATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h)?")
+_DURATION_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
+
+
+def parse_bitrate(text: str) -> int:
+    """Bits per second from ``"5M"``, ``"2500k"``, ``"800000"`` or ``"5Mbps"``; ValueError when it is none of these."""
+    match = _BITRATE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a bitrate; write bits per second, such as 5M, 2500k or 800000")
+    return round(float(match["number"]) * _BITRATE_UNITS[match["unit"].lower()])
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from ``"90"``, ``"1.5s"``, ``"250ms"``, ``"2m"`` or ``"1h"``; ValueError when it is none of these."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a duration; write seconds, or 250ms, 90s, 2m, 1h")
+    return float(match["number"]) * _DURATION_UNITS[match["unit"]]
+
+
+def parse_count(text: str) -> int:
+    """A whole number from ``"1000"``, ``"10k"`` or ``"1M"``; ValueError when it is none of these."""
+    match = _COUNT.fullmatch(text.strip())
+    count = float(match["number"]) * _BITRATE_UNITS[match["unit"].lower()] if match else 0.5
+    if not count.is_integer():
+        raise ValueError(f"{text!r} is not a count; write a whole number, such as 1000 or 10k")
+    return int(count)
+
+
+def format_bitrate(bits_per_second: float) -> str:
+    """``5_000_000`` as ``"5 Mbit/s"``."""
+    for size, unit in ((1_000_000, "Mbit/s"), (1_000, "kbit/s")):
+        if bits_per_second >= size:
+            return f"{bits_per_second / size:g} {unit}"
+    return f"{bits_per_second:g} bit/s"

@@ -1,0 +1,142 @@
+"""A job request as it arrives, and the check that turns it into a job or names the field that is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from reelmill.domain.capability import Needs
+from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue
+from reelmill.domain.media_path import check_media_path
+from reelmill.domain.scenario import Scenario, find_scenario
+from reelmill.domain.quantity import format_bitrate, parse_bitrate
+from reelmill.errors import InvalidField, NotFound
+
+SYNTHETIC_SECONDS = 10.0
+"""How long a synthetic job is when the request does not say."""
+
+MIN_SECONDS, MAX_SECONDS = 0.1, 86_400.0
+CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
+_MAX_LABELS, _MAX_LABEL_CHARS, _MAX_KEY_CHARS = 32, 128, 200
+_LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+
+
+class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The ``parameters`` of a request. ``bitrate`` is bit/s or text such as ``"5M"``; times are seconds."""
+
+    duration: float | None = None
+    bitrate: int | str | None = None
+    input: str | None = None
+    output: str | None = None
+    overwrite: bool = False
+    timeout: float | None = None
+
+
+class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The body of ``POST /jobs``, and one item of ``POST /jobs/batch``."""
+
+    scenario: str
+    engine: EngineChoice = "auto"
+    queue: Queue = "default"
+    priority: Priority = "medium"
+    parameters: RequestedParameters = RequestedParameters()
+    labels: dict[str, str] = {}
+    idempotency_key: str | None = None
+    confidence: str | int | float | None = None
+
+
+def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> NewJob:
+    """The checked job; InvalidField (or NotFound for the scenario) with the reason when the request makes no sense."""
+    try:
+        scenario = find_scenario(request.scenario)
+    except NotFound as error:
+        raise InvalidField("scenario", str(error)) from None
+    parameters = _check_parameters(request.parameters, scenario, job_id, media_root)
+    _check_labels(request.labels)
+    if isinstance(request.confidence, str) and len(request.confidence) > _MAX_LABEL_CHARS:
+        raise InvalidField("confidence", f"is longer than {_MAX_LABEL_CHARS} characters")
+    return NewJob(
+        id=job_id,
+        scenario=scenario.name,
+        engine=request.engine,
+        queue=request.queue,
+        priority=request.priority,
+        parameters=parameters,
+        needs=Needs(request.engine, scenario.codec, scenario.cost),
+        labels=request.labels,
+        confidence=request.confidence,
+        idempotency_key=request.idempotency_key,
+        fingerprint=_fingerprint(request),
+    )
+
+
+def _fingerprint(request: JobRequest) -> str | None:
+    if request.idempotency_key is None:
+        return None
+    if not 0 < len(request.idempotency_key) <= _MAX_KEY_CHARS:
+        raise InvalidField("idempotency_key", f"must have 1 to {_MAX_KEY_CHARS} characters")
+    body = msgspec.json.encode(request, order="deterministic")
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def _check_parameters(
+    asked: RequestedParameters, scenario: Scenario, job_id: str, media_root: Path | None
+) -> Parameters:
+    bitrate = scenario.bitrate_default
+    if asked.bitrate is not None:
+        bitrate = _check_bitrate(asked.bitrate, scenario)
+    duration = _check_seconds("parameters.duration", asked.duration)
+    source = None
+    if asked.input is not None:
+        source = check_media_path("parameters.input", asked.input, media_root)
+    elif duration is None:
+        duration = SYNTHETIC_SECONDS
+    output = asked.output
+    if output is None:
+        stem = f"{PurePosixPath(source).stem[:80]}-{scenario.name}-" if source else ""
+        output = f"outputs/{stem}{job_id}.mp4"
+    output = check_media_path("parameters.output", output, media_root)
+    if PurePosixPath(output).suffix.lower() not in CONTAINERS:
+        raise InvalidField("parameters.output", f"{output!r} must end in {' or '.join(CONTAINERS)}")
+    if output == source:
+        raise InvalidField("parameters.output", "is the input itself")
+    return Parameters(
+        duration=duration,
+        bitrate=bitrate,
+        input=source,
+        output=output,
+        overwrite=asked.overwrite,
+        timeout=_check_seconds("parameters.timeout", asked.timeout),
+    )
+
+
+def _check_bitrate(asked: int | str, scenario: Scenario) -> int:
+    try:
+        bitrate = parse_bitrate(asked) if isinstance(asked, str) else asked
+    except ValueError as error:
+        raise InvalidField("parameters.bitrate", str(error)) from None
+    low, high = scenario.bitrate_limits
+    if not low <= bitrate <= high:
+        limits = f"{format_bitrate(low)} to {format_bitrate(high)}"
+        raise InvalidField("parameters.bitrate", f"{asked!r} is out of range for {scenario.name} ({limits})")
+    return bitrate
+
+
+def _check_seconds(field: str, seconds: float | None) -> float | None:
+    if seconds is not None and not (math.isfinite(seconds) and MIN_SECONDS <= seconds <= MAX_SECONDS):
+        raise InvalidField(field, f"{seconds:g} is out of range ({MIN_SECONDS:g} to {MAX_SECONDS:g} seconds)")
+    return seconds
+
+
+def _check_labels(labels: dict[str, str]) -> None:
+    if len(labels) > _MAX_LABELS:
+        raise InvalidField("labels", f"has {len(labels)} entries; {_MAX_LABELS} are allowed")
+    for name, value in labels.items():
+        if len(name) > _MAX_LABEL_CHARS or not _LABEL_NAME.fullmatch(name):
+            raise InvalidField("labels", f"{name[:_MAX_LABEL_CHARS]!r} is not a label name (letters, digits, . _ / -)")
+        if len(value) > _MAX_LABEL_CHARS:
+            raise InvalidField(f"labels.{name}", f"is longer than {_MAX_LABEL_CHARS} characters")

@@ -1,0 +1,88 @@
+"""Scenarios: what to encode. The built-in catalogue, and how a name is looked up in it.
+
+The catalogue is ``<size><rate>-<codec>``: four sizes at 60 and 30 frames per second in h264 and h265,
+and a few in vp9 and av1. ``2160p`` is another way to write ``4K``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from reelmill.domain.suggestion import unknown_name
+from reelmill.errors import NotFound
+
+RANDOM = "random"
+"""The launcher's word for "any scenario of the catalogue"; never a scenario itself."""
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """What to encode: a box of ``width`` x ``height`` pixels, ``fps`` frames per second, one codec.
+
+    ``bitrate_low`` and ``bitrate_high`` (bit/s) are the usual range, from which load tests draw. ``cost`` is in CPU
+    units: how many cores the encoder gets and how much room a node must have.
+    """
+
+    name: str
+    width: int
+    height: int
+    fps: int
+    codec: str
+    bitrate_low: int
+    bitrate_high: int
+    preset: str
+    cost: int
+
+    @property
+    def bitrate_limits(self) -> tuple[int, int]:
+        """The least and the most bit/s that are accepted: far outside the usual range, but not nonsense."""
+        return self.bitrate_low // 10, self.bitrate_high * 4
+
+    @property
+    def bitrate_default(self) -> int:
+        """The middle of the usual range, in bit/s."""
+        return (self.bitrate_low + self.bitrate_high) // 2
+
+
+_M = 1_000_000
+_SIZES = {  # name: width, height, usual bit/s low and high, CPU units
+    "4K": (3840, 2160, 10 * _M, 25 * _M, 8),
+    "1080p": (1920, 1080, 4 * _M, 10 * _M, 4),
+    "720p": (1280, 720, 2 * _M, 5 * _M, 2),
+    "480p": (854, 480, 1 * _M, 3 * _M, 1),
+}
+_COST_FACTOR = {"h264": 1.0, "h265": 1.5, "vp9": 1.5, "av1": 2.0}
+# Each encoder's own scale: x264/x265 names, libvpx -cpu-used, SVT-AV1 -preset.
+_PRESET = {"h264": "medium", "h265": "fast", "vp9": "5", "av1": "10"}
+_EXTRA = (("1080p", 60, "vp9"), ("720p", 30, "vp9"), ("480p", 30, "av1"), ("1080p", 30, "av1"))
+
+
+def _scenario(size: str, fps: int, codec: str) -> Scenario:
+    width, height, low, high, units = _SIZES[size]
+    cost = math.ceil(units * _COST_FACTOR[codec])
+    return Scenario(f"{size}{fps}-{codec}", width, height, fps, codec, low, high, _PRESET[codec], cost)
+
+
+def _build() -> dict[str, Scenario]:
+    grid = [(size, fps, codec) for codec in ("h264", "h265") for size in _SIZES for fps in (60, 30)]
+    return {scenario.name: scenario for scenario in (_scenario(*key) for key in (*grid, *_EXTRA))}
+
+
+CATALOGUE: Mapping[str, Scenario] = MappingProxyType(_build())
+_BY_LOWER_NAME = {
+    spelling: scenario
+    for name, scenario in CATALOGUE.items()
+    for spelling in (name.lower(), name.lower().replace("4k", "2160p"))
+}
+
+
+def find_scenario(name: str) -> Scenario:
+    """The scenario of that name, in any case and with 2160p for 4K; NotFound with the nearest name otherwise."""
+    scenario = CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower())
+    if scenario is None:
+        hint = "`reelmill scenarios list` shows them all"
+        raise NotFound(f"{unknown_name('scenario', name, CATALOGUE)} ({hint})")
+    return scenario

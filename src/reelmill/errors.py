@@ -1,0 +1,87 @@
+"""Every error that reelmill raises on purpose, drawn once.
+
+ReelmillError
+├── UsageError            the caller asked for something that makes no sense
+│   ├── InvalidField      one field of a request is wrong (HTTP 422)
+│   ├── NotFound          no such job, launch, node or scenario (HTTP 404)
+│   ├── Conflict          not in this state, or the key is taken (HTTP 409)
+│   └── SettingsError     a flag, a variable or a settings file is wrong
+├── Unavailable           the farm cannot answer now; asking again later may help (HTTP 503)
+│   ├── StoreUnavailable  the database refused a durable commit
+│   └── MasterUnreachable no master answers at the address given
+└── StartupError          a part cannot start (port taken, folder not writable, ...)
+
+A message is one or two sentences for a person: what is wrong, where, and what to do.
+The driver's own error is kept as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+
+class ReelmillError(Exception):
+    """Base of all errors raised on purpose; ``code`` is stable for programs, the text is for people."""
+
+    code = "error"
+
+
+class UsageError(ReelmillError):
+    """The caller asked for something that makes no sense."""
+
+    code = "usage"
+
+
+class InvalidField(UsageError):
+    """One field of a request is wrong; ``field`` is its dotted path, such as ``parameters.bitrate``."""
+
+    code = "invalid_field"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+
+
+class NotFound(UsageError):
+    """There is no such job, launch, node or scenario."""
+
+    code = "not_found"
+
+
+class Conflict(UsageError):
+    """The thing is in a state that does not allow this; ``status`` names the state where there is one."""
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, code: str = "conflict", status: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class SettingsError(UsageError):
+    """A flag, an environment variable or a settings file is wrong."""
+
+    code = "settings"
+
+
+class Unavailable(ReelmillError):
+    """The farm cannot answer now; the same request may succeed later."""
+
+    code = "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """The database refused a durable commit, so nothing of the request was kept."""
+
+    code = "store_unavailable"
+
+
+class MasterUnreachable(Unavailable):
+    """No master answers at the address given."""
+
+    code = "master_unreachable"
+
+
+class StartupError(ReelmillError):
+    """A part of the farm cannot start; the message says which and what to do."""
+
+    code = "startup"

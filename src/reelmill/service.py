@@ -1,0 +1,75 @@
+"""The one contract for everything that runs in the background, and the loop that most of them are."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """Something with a beginning and an end. Both calls may be repeated without harm."""
+
+    async def start(self) -> None:
+        """Return when the service is ready to do its work; raise StartupError when it cannot."""
+        ...
+
+    async def stop(self) -> None:
+        """Return when nothing of the service is left running."""
+        ...
+
+
+class PeriodicService(Service):
+    """Runs ``run_once`` every ``interval`` seconds, and sooner when woken. One failing round does not end it."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def run_once(self) -> object:
+        """Do one round and return what it did."""
+
+    def wake(self) -> None:
+        """Run the next round now."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=type(self).__name__)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                await self.run_once()
+            except Exception:
+                log.exception("round_failed", service=type(self).__name__)
+
+
+async def stop_all(*services: Service) -> None:
+    """Stop the services in the given order, each even when one before it fails; the first failure is raised."""
+    failures: list[Exception] = []
+    for service in services:
+        try:
+            await service.stop()
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]

@@ -147,8 +147,7 @@ def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
         case Start():
             return Decision(change(job, status="running", started_at=now), "engine started")
         case Settle():
-            settled = change(job, winner=job.attempt, result=event.result, progress=100.0)
-            return Decision(settled, "output verified")
+            return Decision(_settled(job, event.result), "output verified")
         case Publish():
             done = change(job, status="completed", completed_at=now, lease_until=None)
             return Decision(done, "output published")
@@ -187,6 +186,11 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
         fps=None,
         speed=None,
     )
+
+
+def _settled(job: Job, result: Result) -> Job:
+    fps = round(result.frames / result.encode_seconds, 1) if result.encode_seconds > 0 else None
+    return msgspec.structs.replace(job, winner=job.attempt, result=result, progress=100.0, fps=fps, speed=result.speed)
 
 
 def _released(job: Job) -> Job:

@@ -12,8 +12,8 @@ import msgspec
 from reelmill.domain.capability import Needs
 from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue
 from reelmill.domain.media_path import check_media_path
-from reelmill.domain.scenario import Scenario, find_scenario
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
+from reelmill.domain.scenario import Scenario, find_scenario
 from reelmill.errors import InvalidField, NotFound
 
 SYNTHETIC_SECONDS = 10.0

@@ -1,0 +1,40 @@
+"""What every bus offers: ask and be answered, tell, listen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from reelmill.service import Service
+
+Handler = Callable[[bytes], Awaitable[bytes]]
+Listener = Callable[[bytes], Awaitable[None]]
+
+
+class Subscription(Protocol):
+    """A handler or listener that can be taken away again."""
+
+    async def close(self) -> None: ...
+
+
+class Bus(Service, Protocol):
+    """Words on named subjects. Any word may be lost, doubled, late or out of order."""
+
+    async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
+        """Ask whoever answers on the subject; None when no answer came in time, for whatever reason.
+
+        No answer says nothing about whether the request was acted upon.
+        """
+        ...
+
+    async def publish(self, subject: str, word: bytes) -> None:
+        """Tell everyone who listens now; nobody may."""
+        ...
+
+    async def answer(self, subject: str, handler: Handler) -> Subscription:
+        """Answer requests on the subject; of several who answer, each request reaches one. A failing handler is silent."""
+        ...
+
+    async def listen(self, subject: str, listener: Listener) -> Subscription:
+        """Hear every word published on the subject from now on."""
+        ...

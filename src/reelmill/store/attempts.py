@@ -1,0 +1,167 @@
+"""What workers say about their attempts: signs of life and reports. Stale words change nothing and are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, insert, select, text, update
+
+from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatAnswer, Progress, UnpublishedOutput
+from reelmill.domain.job import ACTIVE, Job
+from reelmill.domain.lifecycle import Lose, NotAllowed, Publish, Return, Settle, Start
+from reelmill.domain.node import NodeInfo
+from reelmill.store.nodes import note_node
+from reelmill.store.protocol import Tx
+from reelmill.store.schema import jobs, logs
+from reelmill.store.transition import Rules, change, load, load_by_sequence
+
+GRANT_SECONDS = 5.0
+"""How long a grant may be on its way: an attempt older than this that its node does not know was never received."""
+
+_PUBLISHES_AT_ONCE = 32
+
+
+class _Held(NamedTuple):
+    sequence_number: int
+    key: AttemptKey
+    assigned_at: float
+
+
+_HELD = select(jobs.c.sequence_number, jobs.c.id, jobs.c.attempt, jobs.c.assigned_at).where(
+    jobs.c.node_id == bindparam("node_id"), jobs.c.status.in_(sorted(ACTIVE))
+)
+_RENEW = (
+    update(jobs)
+    .where(
+        jobs.c.sequence_number == bindparam("fence_sequence"),
+        jobs.c.attempt == bindparam("fence_attempt"),
+        jobs.c.node_id == bindparam("fence_node"),
+        jobs.c.status.in_(sorted(ACTIVE)),
+    )
+    .values(
+        lease_until=bindparam("lease_until"),
+        # a settled job is complete whatever an old sign of life says
+        progress=text("CASE WHEN winner IS NULL THEN :progress ELSE progress END"),
+        fps=bindparam("fps"),
+        speed=bindparam("speed"),
+    )
+)
+_UNPUBLISHED = (
+    select(jobs.c.sequence_number)
+    .where(jobs.c.status == "running", jobs.c.winner.is_not(None), jobs.c.lease_until < bindparam("now"))
+    .limit(_PUBLISHES_AT_ONCE)
+)
+_EXPIRED = (
+    select(jobs.c.sequence_number)
+    .where(jobs.c.status.in_(sorted(ACTIVE)), jobs.c.winner.is_(None), jobs.c.lease_until < bindparam("now"))
+    .limit(bindparam("most"))
+)
+
+
+def beat(tx: Tx, node: NodeInfo, held: Sequence[Progress], lease_seconds: float, rules: Rules) -> BeatAnswer:
+    """Renew the leases of what the node holds, and tell it where the store disagrees."""
+    draining = note_node(tx, node, rules.now)
+    known = [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node.id})]
+    said = {progress.key: progress for progress in held}
+    renewed = [attempt for attempt in known if attempt.key in said]
+    if renewed:
+        tx.execute(
+            _RENEW, [_renewal(attempt, said[attempt.key], node.id, rules.now + lease_seconds) for attempt in renewed]
+        )
+    for attempt in known:
+        if attempt.key not in said and attempt.assigned_at < rules.now - GRANT_SECONDS:
+            _take_back(tx, attempt.sequence_number, rules)
+    valid = {attempt.key for attempt in renewed}
+    return BeatAnswer(
+        lease_seconds=lease_seconds,
+        renewed=list(valid),
+        drop=[key for key in said if key not in valid],
+        publish=_hand_over_publishing(tx, node, lease_seconds, rules),
+        draining=draining,
+    )
+
+
+def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: float) -> dict[str, object]:
+    return {
+        "fence_sequence": attempt.sequence_number,
+        "fence_attempt": attempt.key.attempt,
+        "fence_node": node_id,
+        "lease_until": lease_until,
+        "progress": progress.progress,
+        "fps": progress.fps,
+        "speed": progress.speed,
+    }
+
+
+def _take_back(tx: Tx, sequence_number: int, rules: Rules) -> None:
+    job = load_by_sequence(tx, sequence_number)
+    if job is not None and job.winner is None:
+        change(tx, job, Return(f"{job.node_name} does not know of it"), rules)
+
+
+def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: Rules) -> list[UnpublishedOutput]:
+    """Settled jobs whose worker was lost before the rename: this node finishes them."""
+    orders: list[UnpublishedOutput] = []
+    for sequence_number in tx.execute(_UNPUBLISHED, {"now": rules.now}).scalars().all():
+        job = load_by_sequence(tx, sequence_number)
+        if job is None or job.result is None:
+            continue
+        tx.execute(
+            update(jobs)
+            .where(jobs.c.sequence_number == sequence_number, jobs.c.attempt == job.attempt)
+            .values(node_id=node.id, lease_until=rules.now + lease_seconds)
+        )
+        key = AttemptKey(job.id, job.attempt)
+        orders.append(UnpublishedOutput(key, job.result.output, job.result.sha256, job.parameters.overwrite))
+    return orders
+
+
+def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]:
+    """Apply the reports in order; for each whether it counts. A repeat of one that counted counts again."""
+    return [_apply(tx, said, rules) for said in reports]
+
+
+def _apply(tx: Tx, said: AttemptReport, rules: Rules) -> bool:
+    job = load(tx, said.key.job_id)
+    if job is None or job.attempt != said.key.attempt:
+        return False
+    try:
+        change(tx, job, said.event, rules)
+    except NotAllowed:
+        return _is_repeat(job, said)
+    if said.log is not None:
+        _keep_log(tx, job, said.log)
+    return True
+
+
+def _is_repeat(job: Job, said: AttemptReport) -> bool:
+    match said.event:
+        case Start():
+            return job.status == "running"
+        case Settle():
+            return job.winner == said.key.attempt and job.result == said.event.result
+        case Publish():
+            return job.status == "completed" and job.winner == said.key.attempt
+        case _:
+            return False
+
+
+def _keep_log(tx: Tx, job: Job, log: AttemptLog) -> None:
+    row = {"sequence_number": job.sequence_number, "attempt": job.attempt, "node_name": job.node_name}
+    tx.execute(insert(logs), row | {"command": log.command, "text": log.text})
+
+
+def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
+    """Take jobs from workers that stopped answering; how many (at most ``most``)."""
+    expired = tx.execute(_EXPIRED, {"now": rules.now, "most": most}).scalars().all()
+    for sequence_number in expired:
+        job = load_by_sequence(tx, sequence_number)
+        if job is not None:
+            change(tx, job, Lose(), rules)
+    return len(expired)
+
+
+def void_all_leases(tx: Tx, rules: Rules) -> None:
+    """End every lease now: only when no worker can be alive, as after the start of a farm that is one process."""
+    tx.execute(update(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).values(lease_until=rules.now - 1))

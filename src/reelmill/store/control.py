@@ -1,0 +1,51 @@
+"""What users do to jobs: cancel, pause, resume, retry."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from sqlalchemy import bindparam, select
+
+from reelmill.domain.job import TERMINAL, Job
+from reelmill.domain.lifecycle import Cancel, Event, NotAllowed, Pause, Resume, Retry
+from reelmill.store.protocol import Tx
+from reelmill.store.schema import jobs
+from reelmill.store.transition import Rules, change, load
+
+Action = Literal["cancel", "pause", "resume", "retry"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+_EVENTS: dict[Action, Event] = {"cancel": Cancel(), "pause": Pause(), "resume": Resume(), "retry": Retry()}
+_ALREADY: dict[Action, str] = {"cancel": "canceled", "pause": "paused"}
+_OPEN_OF_LAUNCH = (
+    select(jobs.c.id)
+    .where(jobs.c.launch_id == bindparam("launch_id"), jobs.c.status.not_in(sorted(TERMINAL)))
+    .order_by(jobs.c.sequence_number)
+    .limit(bindparam("most"))
+)
+
+
+def act(tx: Tx, job_id: str, action: Action, rules: Rules) -> tuple[Job, Job] | None:
+    """The job before and after the action; None when there is no such job.
+
+    Doing the same twice is no error; NotAllowed when the job's state makes no sense of it.
+    """
+    job = load(tx, job_id)
+    if job is None:
+        return None
+    if job.status == _ALREADY.get(action):
+        return job, job
+    return job, change(tx, job, _EVENTS[action], rules)
+
+
+def cancel_launch(tx: Tx, launch_id: str, most: int, rules: Rules) -> list[Job]:
+    """Cancel up to ``most`` jobs of the launch that have not ended; the jobs as they were before."""
+    canceled: list[Job] = []
+    for job_id in tx.execute(_OPEN_OF_LAUNCH, {"launch_id": launch_id, "most": most}).scalars().all():
+        try:
+            changed = act(tx, job_id, "cancel", rules)
+        except NotAllowed:  # it is being published at this moment: its result stands
+            continue
+        if changed:
+            canceled.append(changed[0])
+    return canceled

@@ -1,0 +1,118 @@
+"""Group commit: one thread owns the writing connection and commits the work of many callers at once.
+
+While one commit waits for the disk, new work queues up and shares the next one, so throughput grows with load although
+each caller still waits for its own durable commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from reelmill.errors import StoreUnavailable
+
+_MOST_AT_ONCE = 512
+
+
+class _Work(NamedTuple):
+    run: Callable[[Connection], Any]
+    done: asyncio.Future[Any]
+
+
+class _Outcome(NamedTuple):
+    done: asyncio.Future[Any]
+    value: Any
+    error: BaseException | None
+
+
+def run_alone(connection: Connection, run: Callable[[Connection], Any]) -> Any:
+    """Run one piece of work in a transaction of its own."""
+    with connection.begin():
+        return run(connection)
+
+
+class GroupCommitWriter:
+    """The single writer thread. ``explain`` turns a driver's error into the one that callers see."""
+
+    def __init__(self, engine: Engine, explain: Callable[[OperationalError], StoreUnavailable]) -> None:
+        self._engine = engine
+        self._explain = explain
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, run: Callable[[Connection], Any]) -> asyncio.Future[Any]:
+        """Queue the work; the future is done after its commit, or holds the reason why there was none."""
+        done: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put(_Work(run, done))
+        return done
+
+    async def close(self) -> None:
+        """Finish what was submitted and end the thread."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        with self._engine.connect() as connection:
+            while (first := self._queue.get()) is not None:
+                batch = [first]
+                closing = self._take_waiting(batch)
+                outcomes = self._commit(connection, batch)
+                self._loop.call_soon_threadsafe(_deliver, outcomes)
+                if closing:
+                    return
+
+    def _take_waiting(self, batch: list[_Work]) -> bool:
+        """Add what waits already; True when the end mark was among it."""
+        while len(batch) < _MOST_AT_ONCE:
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return False
+            if work is None:
+                return True
+            batch.append(work)
+        return False
+
+    def _commit(self, connection: Connection, batch: list[_Work]) -> list[_Outcome]:
+        try:
+            with connection.begin():
+                return [_run_in_savepoint(connection, work) for work in batch]
+        except OperationalError as error:
+            # The database may have undone the whole transaction by itself, as on a full disk: nobody's work counts.
+            refused = self._explain(error)
+            refused.__cause__ = error
+            return [_Outcome(work.done, None, refused) for work in batch]
+        except BaseException as error:
+            return [_Outcome(work.done, None, error) for work in batch]
+
+
+def _run_in_savepoint(connection: Connection, work: _Work) -> _Outcome:
+    connection.exec_driver_sql("SAVEPOINT work")
+    try:
+        value = work.run(connection)
+    except OperationalError:
+        raise
+    except Exception as error:
+        connection.exec_driver_sql("ROLLBACK TO work")
+        connection.exec_driver_sql("RELEASE work")
+        return _Outcome(work.done, None, error)
+    connection.exec_driver_sql("RELEASE work")
+    return _Outcome(work.done, value, None)
+
+
+def _deliver(outcomes: list[_Outcome]) -> None:
+    for done, value, error in outcomes:
+        if done.cancelled():
+            continue
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(value)

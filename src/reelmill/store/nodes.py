@@ -1,0 +1,96 @@
+"""Nodes: who is there, what they can run, and who has gone."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import delete, func, insert, select, update
+
+from reelmill.domain.capability import Capabilities
+from reelmill.domain.job import ACTIVE
+from reelmill.domain.node import Node, NodeInfo
+from reelmill.store.protocol import Tx
+from reelmill.store.schema import jobs, nodes
+
+PRESENT_SECONDS = 30.0
+"""A node that was not heard of for this long counts as offline."""
+
+_capabilities = msgspec.json.Decoder(Capabilities)
+_RUNNING = (
+    select(func.count())
+    .where(jobs.c.node_id == nodes.c.id, jobs.c.status.in_(sorted(ACTIVE)))
+    .correlate(nodes)
+    .scalar_subquery()
+)
+
+
+def note_node(tx: Tx, node: NodeInfo, now: float) -> bool:
+    """Remember that the node is there; True when it is to take no new jobs."""
+    seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None)
+    if tx.execute(seen).rowcount == 0:
+        tx.execute(
+            insert(nodes),
+            {
+                "id": node.id,
+                "name": node.name,
+                "capabilities": msgspec.json.encode(node.capabilities).decode(),
+                "version": node.version,
+                "started_at": node.started_at,
+                "last_seen": now,
+                "draining": False,
+            },
+        )
+        return False
+    return tx.execute(select(nodes.c.draining).where(nodes.c.id == node.id)).scalar_one()
+
+
+def note_departure(tx: Tx, node_id: str, now: float) -> None:
+    """Remember that the node said goodbye."""
+    tx.execute(update(nodes).where(nodes.c.id == node_id).values(left_at=now, last_seen=now))
+
+
+def is_alive(tx: Tx, node_id: str, now: float) -> bool:
+    """Whether the node was heard of lately."""
+    query = select(nodes.c.id).where(
+        nodes.c.id == node_id, nodes.c.left_at.is_(None), nodes.c.last_seen > now - PRESENT_SECONDS
+    )
+    return tx.execute(query).first() is not None
+
+
+def list_nodes(tx: Tx, now: float) -> list[Node]:
+    """Every node that is remembered, the online ones first, then by name."""
+    rows = tx.execute(select(nodes, _RUNNING.label("running_jobs")))
+    found = [
+        Node(
+            id=row.id,
+            name=row.name,
+            status=_status(row.left_at, row.last_seen, row.draining, now),
+            capabilities=_capabilities.decode(row.capabilities),
+            version=row.version,
+            running_jobs=row.running_jobs,
+            started_at=row.started_at,
+            last_seen=row.last_seen,
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda node: (node.status == "offline", node.name, -node.started_at))
+
+
+def _status(left_at: float | None, last_seen: float, draining: bool, now: float) -> str:
+    if left_at is not None or now - last_seen > PRESENT_SECONDS:
+        return "offline"
+    return "draining" if draining else "online"
+
+
+def set_draining(tx: Tx, node_id: str, draining: bool) -> bool:
+    """Let the node take no new jobs, or take them again; False when it is not known."""
+    return tx.execute(update(nodes).where(nodes.c.id == node_id).values(draining=draining)).rowcount == 1
+
+
+def forget_node(tx: Tx, node_id: str) -> bool:
+    """Drop a node from the list; False when it is not known. A live one comes back with its next beat."""
+    return tx.execute(delete(nodes).where(nodes.c.id == node_id)).rowcount == 1
+
+
+def forget_gone(tx: Tx, before: float) -> int:
+    """Drop the nodes that were last heard of before that time; how many."""
+    return tx.execute(delete(nodes).where(nodes.c.last_seen < before)).rowcount

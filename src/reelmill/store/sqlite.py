@@ -1,0 +1,144 @@
+"""The store on SQLite: one file (WAL, synchronous=FULL), one writer with group commit, a few readers."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from reelmill.errors import StartupError, StoreUnavailable
+from reelmill.store.file_lock import FileLock
+from reelmill.store.group_commit import GroupCommitWriter, run_alone
+from reelmill.store.migrate import migrate
+from reelmill.store.protocol import Store, Tx
+
+T = TypeVar("T")
+
+_READERS = 4
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA journal_size_limit=67108864",
+)
+
+
+def _engine(path: Path | None, begin: str, *extra_pragmas: str) -> Engine:
+    if path is None:
+        engine = create_engine("sqlite://", poolclass=StaticPool)
+    else:
+        engine = create_engine(f"sqlite:///{path}", pool_size=_READERS)
+
+    def on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves: the driver begins them too late
+        for pragma in (*_PRAGMAS, *extra_pragmas):
+            connection.execute(pragma).close()
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+class SqliteStore(Store):
+    """A SQLite database: a file, or memory when ``path`` is None (then all work runs in the caller's thread)."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = FileLock(path.with_suffix(".lock")) if path else None
+        self._engine: Engine | None = None
+        self._reader_engine: Engine | None = None
+        self._writer: GroupCommitWriter | None = None
+        self._memory: Connection | None = None
+        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._reading = 0
+
+    async def start(self) -> None:
+        """Open and migrate the database; StartupError when it is in use, not writable or newer than this code."""
+        if self._engine is not None:
+            return
+        self.failed = asyncio.get_running_loop().create_future()
+        if self._lock:
+            self._lock.acquire()
+        try:
+            self._open()
+        except (OperationalError, OSError, StartupError) as error:
+            await self.stop()
+            if isinstance(error, StartupError):
+                raise
+            reason = error.orig if isinstance(error, OperationalError) else error
+            raise StartupError(f"cannot open the database {self._path}: {reason}") from error
+
+    def _open(self) -> None:
+        self._engine = _engine(self._path, "BEGIN IMMEDIATE")
+        with self._engine.connect() as connection:
+            migrate(connection)
+        if self._path is None:
+            self._memory = self._engine.connect()
+        else:
+            self._reader_engine = _engine(self._path, "BEGIN", "PRAGMA query_only=ON")
+            self._writer = GroupCommitWriter(self._engine, self._explain)
+
+    async def stop(self) -> None:
+        if self._writer:
+            await self._writer.close()
+            self._writer = None
+        self._readers.shutdown(wait=True)
+        if self._memory:
+            self._memory.close()
+            self._memory = None
+        for engine in (self._reader_engine, self._engine):
+            if engine is not None:
+                engine.dispose()
+        self._reader_engine = self._engine = None
+        if self._lock:
+            self._lock.release()
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        if self._memory is not None:
+            return run_alone(self._memory, work)
+        if self._writer is None:
+            raise StoreUnavailable("the store is not open")
+        return await self._writer.submit(work)
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        if self._memory is not None:
+            return run_alone(self._memory, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def _read(self, work: Callable[[Tx], T]) -> T:
+        if self._reader_engine is None:
+            raise StoreUnavailable("the store is not open")
+        try:
+            with self._reader_engine.connect() as connection:
+                return work(connection)
+        except OperationalError as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: OperationalError) -> StoreUnavailable:
+        """What the operator must do about a refused commit; a failed write or fsync also ends the process."""
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return StoreUnavailable(
+                f"the disk of {self._path} is full: nothing of this request was kept; free some space"
+            )
+        sentence = f"the database {self._path} refused a commit ({error.orig}): nothing of this request was kept"
+        if code == sqlite3.SQLITE_IOERR:
+            # After a failed fsync the kernel may have dropped the pages: only a fresh start knows what is on disk.
+            self.failed.get_loop().call_soon_threadsafe(self._fail, sentence)
+        return StoreUnavailable(sentence)
+
+    def _fail(self, sentence: str) -> None:
+        if not self.failed.done():
+            self.failed.set_result(sentence)

@@ -1,0 +1,164 @@
+"""What ffmpeg's exit codes and messages mean: one table, read from the top; the first rule that fits decides.
+
+ffmpeg exits with the low byte of its error (254 is ENOENT, 183 "invalid data", …), and only its text tells whether the
+input or the output was meant.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import NamedTuple
+
+from reelmill.domain.failure import Failure
+from reelmill.worker import input_failure
+from reelmill.worker.engines.engine import EncodePlan
+
+_MOST_QUOTED = 200
+_NOT_WORTH_QUOTING = re.compile(
+    r"^(?:Svt\[(?:info|warn)|x265 \[(?:info|warning)\]|\s*Last message repeated)|Terminating thread|Task finished with"
+    r"|Error opening (?:input|output) files|Error sending frames|Conversion failed|Nothing was written"
+    r"|Could not open encoder before EOF"
+)
+_COMPONENT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ?")
+
+NO_SPACE = Failure(
+    "resource_error", "no_space", "The disk of the media folder is full, or a quota is reached; free some space on it."
+)
+OUT_OF_MEMORY = Failure(
+    "resource_error",
+    "out_of_memory",
+    "The engine ran out of memory; run fewer jobs at once on this node (`--slots`) or give it more memory.",
+)
+OUT_OF_THREADS = Failure(
+    "resource_error",
+    "out_of_threads",
+    "The engine could not start its threads; raise the node's limit on processes and threads, or lower `--slots`.",
+)
+OUT_OF_FILES = Failure(
+    "resource_error", "out_of_files", "The engine may open no more files; raise the node's limit on open files."
+)
+FILE_LIMIT = Failure(
+    "resource_error", "file_too_large", "The output is larger than this node allows a file to be; raise that limit."
+)
+NO_ENCODER = Failure(
+    "capability_mismatch",
+    "encoder_unavailable",
+    "The ffmpeg on this node lacks the encoder or its options; `reelmill doctor` shows which encoders work there.",
+)
+OUTPUT_PERMISSION = Failure(
+    "platform_error",
+    "permission_denied",
+    "The worker may not write its attempt folder; let the user it runs as write the media root's .reelmill folder.",
+)
+OUTPUT_MISSING = Failure(
+    "platform_error",
+    "output_folder_missing",
+    "The attempt folder vanished while the job ran; check that nothing cleans the media root's .reelmill folder.",
+)
+IO_ERROR = Failure(
+    "platform_error", "io_error", "Reading or writing the media folder failed; check its disk or network share."
+)
+NOT_STARTED = Failure(
+    "platform_error", "engine_not_started", "ffmpeg could not be started; check that the program is still there."
+)
+INTERRUPTED = Failure(
+    "platform_error",
+    "engine_killed",
+    "ffmpeg was told to stop by something else than reelmill; look who did on the node.",
+)
+
+
+class Rule(NamedTuple):
+    """A failure and what shows it: words in stderr, one of some exit codes, or both at once."""
+
+    failure: Failure
+    words: str = ""
+    exit_codes: tuple[int, ...] = ()
+
+    def fits(self, exit_code: int, stderr: str) -> bool:
+        if self.exit_codes and exit_code not in self.exit_codes:
+            return False
+        return re.search(self.words, stderr, re.IGNORECASE) is not None
+
+
+# Words that name a cause come before exit codes, which are shared by many causes; faults of the machine come before
+# those of the input, which a failing machine can imitate.
+RULES: tuple[Rule, ...] = (
+    Rule(NO_SPACE, r"no space left on device|disk quota exceeded"),
+    Rule(OUT_OF_MEMORY, r"cannot allocate memory|out of memory|malloc of size \d+ failed|bad_alloc|\bmalloc\b.*fail"),
+    Rule(OUT_OF_THREADS, r"pthread_create\(?\)? failed|resource temporarily unavailable"),
+    Rule(OUT_OF_FILES, r"too many open files"),
+    Rule(FILE_LIMIT, r"file too large"),
+    Rule(
+        NO_ENCODER,
+        r"unknown encoder|encoder not found|error selecting an encoder|unrecognized option|option .* not found",
+    ),
+    Rule(IO_ERROR, r"input/output error|stale file handle"),
+    Rule(input_failure.NO_VIDEO, r"matches no streams|does not contain any stream"),
+    Rule(input_failure.TOO_LARGE, r"exceeds specified max pixel count|picture size \S+ is invalid"),
+    Rule(input_failure.NOT_MEDIA, r"not on whitelist|detected only with low score"),
+    Rule(input_failure.UNSUPPORTED, r"decoder .*not found|no decoder (?:for|could)|decoding requested, but no decoder"),
+    Rule(OUTPUT_PERMISSION, r"error opening output.*(?:permission denied|read-only file system)"),
+    Rule(OUTPUT_MISSING, r"error opening output.*no such file or directory"),
+    Rule(input_failure.PERMISSION, r"error opening input.*permission denied"),
+    Rule(input_failure.MISSING, r"error opening input.*no such file or directory"),
+    Rule(input_failure.IS_FOLDER, r"error opening input.*is a directory"),
+    Rule(input_failure.TRUNCATED, r"moov atom not found|file ended prematurely|partial file|truncat"),
+    Rule(input_failure.INVALID, r"decode error rate .* exceeds maximum", exit_codes=(69,)),
+    Rule(NO_ENCODER, exit_codes=(8,)),
+    Rule(NOT_STARTED, exit_codes=(126, 127)),
+    Rule(input_failure.NOT_MEDIA, r"error opening input", exit_codes=(183, 234)),
+    Rule(input_failure.INVALID, exit_codes=(69, 183)),
+    Rule(NO_SPACE, exit_codes=(228,)),
+    Rule(FILE_LIMIT, exit_codes=(229, -signal.SIGXFSZ)),
+    Rule(OUT_OF_FILES, exit_codes=(232,)),
+    Rule(input_failure.IS_FOLDER, exit_codes=(235,)),
+    Rule(OUT_OF_MEMORY, exit_codes=(244,)),
+    Rule(OUT_OF_THREADS, exit_codes=(245,)),
+    Rule(IO_ERROR, exit_codes=(251,)),
+    Rule(input_failure.MISSING, exit_codes=(254,)),
+    Rule(INTERRUPTED, exit_codes=(255,)),
+)
+
+
+def explain(exit_code: int, stderr: str, plan: EncodePlan) -> Failure:
+    """The failure of a run; ``exit_code`` is negative for a signal, and 0 when only the output proved wrong."""
+    text = _without_paths(stderr, plan)
+    killed = exit_code < 0
+    for rule in RULES:
+        # Warnings about the input are no verdict on it when ffmpeg did not end by itself.
+        if (not killed or rule.failure.reason == "resource_error") and rule.fits(exit_code, text):
+            return rule.failure
+    if killed:
+        return _killed(-exit_code)
+    message = f"ffmpeg failed with exit code {exit_code}; the job's log has its messages"
+    said = _last_words(text)
+    return Failure("runtime_error", "engine_failed", f"{message} (the last: {said})." if said else f"{message}.")
+
+
+def _killed(number: int) -> Failure:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    likely = (
+        "most likely the system ran out of memory; run fewer jobs at once (`--slots`) or give the node more memory"
+        if number == signal.SIGKILL
+        else "if it happens again with this input, the input makes ffmpeg crash"
+    )
+    return Failure("platform_error", "engine_killed", f"ffmpeg was ended by {name}; {likely}.")
+
+
+def _without_paths(stderr: str, plan: EncodePlan) -> str:
+    # A file may be named after any rule's words; its name must not choose the failure.
+    for path in (plan.input_path, plan.output_path):
+        if path is not None:
+            stderr = stderr.replace(str(path), "FILE")
+    return stderr
+
+
+def _last_words(text: str) -> str:
+    lines = [_COMPONENT.sub("", line).strip() for line in text.splitlines() if not _NOT_WORTH_QUOTING.search(line)]
+    said = next((line for line in reversed(lines) if line), "")
+    return said if len(said) <= _MOST_QUOTED else said[: _MOST_QUOTED - 1] + "…"

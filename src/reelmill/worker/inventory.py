@@ -1,0 +1,194 @@
+"""What this machine can run: which ffmpeg, which encoders work in it (tried, not read from a list), how many cores."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from reelmill.domain.capability import CODECS, Capabilities
+from reelmill.domain.scenario import CATALOGUE, Scenario
+from reelmill.errors import StartupError
+from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
+from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.process import EngineProcess, environment
+
+FFMPEG_VARIABLE = "REELMILL_FFMPEG"
+_TRIAL_SECONDS = 10.0
+_ASK_SECONDS = 10.0
+_VERSION_LINE = re.compile(r"ffmpeg version (\S+)")
+_VERSION = re.compile(r"n?(\d+)\.(\d+)(?:\.(\d+))?")
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+class Ffmpeg(msgspec.Struct, frozen=True):
+    """An ffmpeg that answers: its absolute path and its own words for its version."""
+
+    path: Path
+    version: str
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One encoder tried; ``error`` is None when it works, else why not."""
+
+    codec: str
+    encoder: str
+    error: str | None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    """What was found on this machine. ``encoders`` maps each codec that works to its encoder, for ``FfmpegEngine``."""
+
+    capabilities: Capabilities
+    ffmpeg: Ffmpeg
+    encoders: dict[str, str]
+    trials: list[Trial]
+
+    def engine(self) -> FfmpegEngine:
+        """The engine that runs this ffmpeg."""
+        return FfmpegEngine(self.ffmpeg.path, self.encoders)
+
+
+def find_ffmpeg() -> Ffmpeg:
+    """REELMILL_FFMPEG if set, else the newer of the bundled and the system's ffmpeg; StartupError when none works.
+
+    Blocks for some 20 ms: each candidate is asked for its version.
+    """
+    chosen = os.environ.get(FFMPEG_VARIABLE)
+    if chosen:
+        found = _ask(Path(shutil.which(chosen) or chosen))
+        if found is None:
+            raise StartupError(f"{FFMPEG_VARIABLE}={chosen} is not an ffmpeg that runs; set it to one, or unset it")
+        return found
+    candidates = [found for path in _candidates() if (found := _ask(path)) is not None]
+    if not candidates:
+        raise StartupError(
+            f"no ffmpeg was found; install one (`apt install ffmpeg`), or set {FFMPEG_VARIABLE} to its path"
+        )
+    return max(candidates, key=lambda candidate: version_key(candidate.version))  # of equals, the first: the bundled
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """``n7.1.1-3+b1`` as ``(7, 1, 1)``, to compare; a version without numbers (a nightly build) is older than all."""
+    match = _VERSION.match(version)
+    return tuple(int(part or 0) for part in match.groups()) if match else ()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, cut to its control group's CPU quota; at least 1."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min([cores, *(int(quota) for quota in _quotas())]))
+
+
+async def discover(slots: int | None = None) -> Inventory:
+    """Look at this machine, in well under a second; ``slots`` replaces the number of cores. StartupError: no ffmpeg."""
+    ffmpeg = await asyncio.to_thread(find_ffmpeg)
+    wanted = [(codec, encoder) for codec in CODECS for encoder in ENCODERS[codec]]
+    trials = await asyncio.gather(*(_try(ffmpeg.path, codec, encoder) for codec, encoder in wanted))
+    encoders: dict[str, str] = {}
+    for trial in trials:
+        if trial.ok:
+            encoders.setdefault(trial.codec, trial.encoder)
+    units = usable_cores() if slots is None else max(1, slots)
+    capabilities = Capabilities(units, {"ffmpeg": list(encoders)} if encoders else {})
+    return Inventory(capabilities, ffmpeg, encoders, list(trials))
+
+
+def _candidates() -> Iterator[Path]:
+    try:
+        import imageio_ffmpeg  # pyright: ignore[reportMissingTypeStubs]  # a heavy import that only this function needs
+
+        yield Path(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):  # a platform for which it brings no binary
+        pass
+    system = shutil.which("ffmpeg")
+    if system is not None:
+        yield Path(system)
+
+
+def _ask(path: Path) -> Ffmpeg | None:
+    path = path.absolute()
+    try:
+        answer = subprocess.run(
+            [path, "-version"], capture_output=True, text=True, timeout=_ASK_SECONDS, env=environment(), check=False
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION_LINE.match(answer.stdout)
+    return Ffmpeg(path, match[1]) if match and answer.returncode == 0 else None
+
+
+async def _try(path: Path, codec: str, encoder: str) -> Trial:
+    """Encode a moment with the very options that jobs use: an encoder that lacks one of them is no use."""
+    plan = _trial_plan(codec)
+    engine = FfmpegEngine(path, {codec: encoder})
+    try:
+        end = await EngineProcess(engine.command(plan), timeout=_TRIAL_SECONDS).run()
+    except AttemptFailed as failed:
+        return Trial(codec, encoder, failed.failure.message)
+    if end.code == 0:
+        return Trial(codec, encoder, None)
+    return Trial(codec, encoder, (end.failure or engine.explain(end.code, end.stderr, plan)).message)
+
+
+def _trial_plan(codec: str) -> EncodePlan:
+    preset = next(scenario.preset for scenario in CATALOGUE.values() if scenario.codec == codec)
+    scenario = Scenario("trial", 64, 64, 10, codec, 100_000, 100_000, preset, 1)
+    return EncodePlan(
+        scenario=scenario,
+        source=None,
+        input_path=None,
+        output_path=Path("/dev/null"),
+        width=scenario.width,
+        height=scenario.height,
+        duration=0.1,
+        video_duration=0.1,
+        limit=None,
+        bitrate=scenario.bitrate_default,
+        threads=1,
+        container="matroska",  # mp4 is written twice, which /dev/null does not take
+    )
+
+
+def _quotas() -> Iterator[float]:
+    """CPU quotas, in cores, of this process's control group and of all above it (version 2, else version 1)."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        names = controllers.split(",") if controllers else []
+        if names and "cpu" not in names:
+            continue
+        root = _CGROUP_ROOT if not names else _CGROUP_ROOT / "cpu"
+        folder = root / group.lstrip("/")
+        # In a container the path may be the host's; the folders that do not exist here are skipped.
+        for place in (folder, *folder.parents):
+            if place.is_relative_to(root):
+                quota = read_quota(place)
+                if quota is not None:
+                    yield quota
+
+
+def read_quota(folder: Path) -> float | None:
+    """The CPU quota, in cores, that one control group's folder sets; None when it sets none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return int(quota) / int(period) if quota not in ("max", "-1") else None
+    except (OSError, ValueError):
+        return None

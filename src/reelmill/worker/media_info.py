@@ -1,0 +1,58 @@
+"""What is known of a media file without decoding it, and which kinds of file are opened at all."""
+
+from __future__ import annotations
+
+import msgspec
+
+MEDIA_FORMATS = (
+    *("mov", "matroska", "webm", "mpegts", "mpeg", "mpegvideo", "m4v", "avi", "flv", "asf", "ogg", "mxf", "gxf"),
+    *("nut", "ivf", "obu", "h264", "hevc", "yuv4mpegpipe", "dv", "rm", "wtv", "mp3", "wav", "flac", "aac"),
+)
+"""The demuxers that may open a stranger's file: plain containers. Playlists, concat scripts, devices, image
+sequences and protocol-like demuxers name other files or hosts, and are told by content, not by the file's name."""
+
+MEDIA_PROTOCOLS = ("file",)
+
+MAX_PIXELS = 33_177_600
+"""The largest picture that is decoded (8K), so that a tiny file cannot ask for gigabytes of memory."""
+
+_OUR_CODEC_NAMES = {"hevc": "h265"}
+_OUR_CONTAINERS = ("mp4", "matroska")
+
+
+class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One file as it was probed. ``width`` x ``height`` are stored pixels, before aspect and rotation are applied.
+
+    ``duration`` is that of the file, ``video_duration`` that of its first video stream (seconds); the latter is None
+    when the file does not say. ``frames`` is exact when frames were counted, else what the file claims (0: nothing).
+    ``sar`` is the shape of a pixel, ``rotation`` how many degrees a player turns the picture.
+    """
+
+    container: str
+    duration: float
+    codec: str
+    width: int
+    height: int
+    fps: float
+    video_duration: float | None = None
+    frames: int = 0
+    sar: tuple[int, int] = (1, 1)
+    rotation: int = 0
+    audio_codecs: tuple[str, ...] = ()
+
+    @property
+    def display_size(self) -> tuple[float, float]:
+        """Width and height as a player shows the picture, in square pixels."""
+        width = self.width * self.sar[0] / self.sar[1]
+        return (self.height, width) if self.rotation % 180 == 90 else (width, self.height)
+
+
+def our_codec_name(name: str) -> str:
+    """The codec as scenarios call it; ffmpeg's own name when no scenario encodes it."""
+    return _OUR_CODEC_NAMES.get(name, name)
+
+
+def our_container_name(formats: str) -> str:
+    """``mp4`` or ``matroska`` from a demuxer's name list such as ``mov,mp4,m4a``; else the first of the list."""
+    names = formats.split(",")
+    return next((name for name in _OUR_CONTAINERS if name in names), names[0])

@@ -1,0 +1,160 @@
+"""The client of the probe process: keeps one alive, asks it one thing at a time, and replaces it when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from reelmill.domain.failure import Failure
+from reelmill.errors import StartupError
+from reelmill.service import Service
+from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.media_info import MediaInfo
+from reelmill.worker.process import die_with_parent, environment
+
+log = structlog.get_logger()
+
+_START_SECONDS = 20.0
+_MAX_REPLY_BYTES = 256 * 1024
+_SLOWEST_READ = 20_000_000
+"""Bytes per second that even a slow share delivers; counting frames reads the whole file."""
+
+_TOO_SLOW = Failure(
+    "timeout",
+    "probe_timed_out",
+    "Looking at the media file took too long; if other files work, this one is damaged, else check the disk or share.",
+)
+_CRASHED = Failure(
+    "input_error", "input_invalid", "The media file made the probe crash twice: it is damaged; copy or export it again."
+)
+
+
+class ProbeError(AttemptFailed):
+    """The file could not be probed; ``failure`` says why."""
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    info: MediaInfo | None = None
+    failure: Failure | None = None
+
+
+class Probe(Service):
+    """Looks at media files in a process of its own, which may die. ``timeout`` seconds for a file's headers."""
+
+    def __init__(self, timeout: float = 30.0) -> None:
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+        self._process: asyncio.subprocess.Process | None = None
+        self._replies = msgspec.json.Decoder(_Reply)
+
+    @property
+    def pid(self) -> int | None:
+        """The probe process's id; None when none runs."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        async with self._turn:
+            await self._ensure()
+
+    async def stop(self) -> None:
+        async with self._turn:
+            await self._discard()
+
+    async def probe(self, path: Path, *, count_frames: bool = False) -> MediaInfo:
+        """What the file at ``path`` (absolute) is; ProbeError with a failure for its job when that cannot be told.
+
+        With ``count_frames`` the whole file is read, and ``frames`` and ``video_duration`` are facts, not claims.
+        """
+        async with self._turn:
+            for _ in range(2):  # a crash may be the fault of what was probed before
+                reply = await self._ask(path, count_frames)
+                if reply is not None:
+                    break
+            else:
+                raise ProbeError(_CRASHED)
+        if reply.info is None:
+            raise ProbeError(reply.failure or _CRASHED)
+        return reply.info
+
+    async def _ask(self, path: Path, count_frames: bool) -> _Reply | None:
+        """One question; None when the process died of it. Whatever goes wrong, no answer is left for the next one."""
+        process = await self._ensure()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        answered = False
+        try:
+            async with asyncio.timeout(self._patience(path, count_frames)):
+                request = {"path": os.fsencode(path), "count_frames": count_frames}
+                process.stdin.write(msgspec.json.encode(request) + b"\n")
+                await process.stdin.drain()
+                line = await process.stdout.readline()
+            answered = line.endswith(b"\n")
+            return self._replies.decode(line) if answered else None
+        except TimeoutError:
+            raise ProbeError(_TOO_SLOW) from None
+        except (ConnectionError, msgspec.DecodeError, ValueError):
+            answered = False
+            return None
+        finally:
+            if not answered:
+                await self._discard()
+
+    def _patience(self, path: Path, count_frames: bool) -> float:
+        if not count_frames:
+            return self._timeout
+        try:
+            return self._timeout + path.stat().st_size / _SLOWEST_READ
+        except OSError:  # the probe will say what is wrong with it
+            return self._timeout
+
+    async def _ensure(self) -> asyncio.subprocess.Process:
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        await self._discard()
+        argv = die_with_parent([sys.executable, "-m", "reelmill.worker.probe_process"])
+        extra = {name: os.environ[name] for name in ("PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
+        self._process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C at a terminal is for the worker, which ends its probe itself
+            limit=_MAX_REPLY_BYTES,
+            env={**environment(), **extra},
+        )
+        await self._wait_until_ready(self._process)
+        return self._process
+
+    async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        ready = b""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                ready = await process.stdout.readline()
+        except TimeoutError:
+            pass
+        finally:
+            if not ready:
+                await self._discard()
+        if not ready:
+            raise StartupError(
+                "the probe process did not start; run `python -m reelmill.worker.probe_process` to see why"
+            )
+
+    async def _discard(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        reaped = asyncio.ensure_future(process.wait())
+        while not reaped.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([reaped])
+        if process.stdin is not None:
+            process.stdin.close()

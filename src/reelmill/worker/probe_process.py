@@ -1,0 +1,224 @@
+"""The process that opens strangers' files to look at them: ``python -m reelmill.worker.probe_process``.
+
+One JSON line in (``ProbeRequest``), one out (``ProbeReply``); a ``ProbeReply`` with nothing in it comes first and says
+that it is ready. It is limited before it opens anything, and its parent kills it when it takes too long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import stat
+import sys
+from fractions import Fraction
+from typing import BinaryIO, cast
+
+import av
+import av.logging
+import msgspec
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import DecoderNotFoundError, FFmpegError, InvalidDataError
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from reelmill.domain.failure import Failure
+from reelmill.worker import input_failure
+from reelmill.worker.media_info import (
+    MAX_PIXELS,
+    MEDIA_FORMATS,
+    MEDIA_PROTOCOLS,
+    MediaInfo,
+    our_codec_name,
+    our_container_name,
+)
+
+_ADDRESS_SPACE = 2 * 1024**3
+_OPEN_FILES = 64
+_PACKETS_TO_A_PICTURE = 64
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
+
+
+class ProbeRequest(msgspec.Struct, frozen=True):
+    """A file to look at. ``path`` is bytes as the system has it, for names that are no text."""
+
+    path: bytes
+    count_frames: bool
+
+
+class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was found, or why nothing was."""
+
+    info: MediaInfo | None = None
+    failure: Failure | None = None
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever a library prints must not be taken for a reply
+    limit()
+    av.logging.set_level(av.logging.PANIC)
+    _send(replies, ProbeReply())
+    decoder = msgspec.json.Decoder(ProbeRequest)
+    for line in sys.stdin.buffer:
+        request = decoder.decode(line)
+        _send(replies, answer(request))
+
+
+def limit() -> None:
+    """Give up what a probe never needs: much memory, writing to files, many open files, a core dump."""
+    for kind, most in (
+        (resource.RLIMIT_AS, _ADDRESS_SPACE),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+
+
+def answer(request: ProbeRequest) -> ProbeReply:
+    """The reply to one request; a fault of the file is a failure in it, never an exception."""
+    path = os.fsdecode(request.path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  a FIFO would block, a device would not end
+            return ProbeReply(failure=input_failure.IS_FOLDER)
+        with _open(path) as container:
+            return _look(container, request.count_frames)
+    except MemoryError:
+        return ProbeReply(failure=input_failure.TOO_LARGE)
+    except (FFmpegError, OSError, ValueError) as error:
+        return ProbeReply(failure=_failure(path, error))
+
+
+def _open(path: str) -> InputContainer:
+    options = {
+        "protocol_whitelist": ",".join(MEDIA_PROTOCOLS),
+        "format_whitelist": ",".join(MEDIA_FORMATS),
+        "max_pixels": str(MAX_PIXELS),
+    }
+    # The prefix keeps a name with a colon from being read as a protocol.
+    return av.open(f"file:{path}", options=options, metadata_errors="replace")
+
+
+def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
+    films = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
+    video = next(films, None)
+    if video is None:
+        return ProbeReply(failure=input_failure.NO_VIDEO)
+    context = cast("VideoCodecContext | None", video.codec_context)
+    if context is None:
+        return ProbeReply(failure=input_failure.UNSUPPORTED)
+    duration = container.duration / av.time_base if container.duration is not None else 0.0
+    frames, video_duration, fps = video.frames, _stated_duration(video), video.average_rate or video.guessed_rate
+    sar = video.sample_aspect_ratio or Fraction(1)
+    if count_frames or duration <= 0:
+        frames, seconds = _count(container, video)
+        video_duration = seconds
+        duration = duration if duration > 0 else seconds
+    if context.width <= 0 or context.height <= 0 or not fps or duration <= 0:
+        return ProbeReply(failure=input_failure.INVALID)
+    if context.width * context.height > MAX_PIXELS:
+        return ProbeReply(failure=input_failure.TOO_LARGE)
+    info = MediaInfo(
+        container=our_container_name(container.format.name),
+        duration=duration,
+        codec=our_codec_name(context.codec.canonical_name),
+        width=context.width,
+        height=context.height,
+        fps=float(fps),
+        video_duration=video_duration,
+        frames=frames,
+        sar=(sar.numerator, sar.denominator) if sar > 0 else (1, 1),
+        rotation=_rotation(container, video, rewind=count_frames),
+        audio_codecs=tuple(_codec_name(stream) for stream in container.streams.audio),
+    )
+    return ProbeReply(info=info)
+
+
+def _codec_name(stream: AudioStream) -> str:
+    context = cast("AudioCodecContext | None", stream.codec_context)
+    return "unknown" if context is None else context.codec.canonical_name
+
+
+def _stated_duration(video: VideoStream) -> float | None:
+    if video.duration is not None and video.time_base is not None:
+        return float(video.duration * video.time_base)
+    return _clock_seconds(video.metadata.get("DURATION", ""))  # where Matroska's writers put it
+
+
+def _clock_seconds(text: str) -> float | None:
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _count(container: InputContainer, video: VideoStream) -> tuple[int, float]:
+    """Pictures in the stream, and the seconds from the first one's start to the last one's end; nothing is decoded."""
+    frames, first, last = 0, None, None
+    for packet in container.demux(video):
+        if packet.size == 0 or packet.is_discard:
+            continue
+        frames += 1
+        start = packet.pts if packet.pts is not None else packet.dts
+        if start is not None:
+            end = start + (packet.duration or 0)
+            first = start if first is None else min(first, start)
+            last = end if last is None else max(last, end)
+    if first is None or last is None or video.time_base is None:
+        rate = video.average_rate or video.guessed_rate  # a raw stream has no times
+        return frames, float(frames / rate) if rate else 0.0
+    return frames, float((last - first) * video.time_base)
+
+
+def _rotation(container: InputContainer, video: VideoStream, *, rewind: bool) -> int:
+    """Degrees by which a player turns the picture: a property of the first picture, the only one that is decoded."""
+    video.codec_context.thread_count = 1
+    try:
+        if rewind:
+            container.seek(0)
+        for number, packet in enumerate(container.demux(video)):
+            for frame in packet.decode():
+                return round(frame.rotation) % 360
+            if number >= _PACKETS_TO_A_PICTURE:
+                break
+    except (FFmpegError, ValueError):
+        pass  # the engine will say what is wrong with the pictures
+    return 0
+
+
+def _failure(path: str, error: Exception) -> Failure:
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, InvalidDataError):
+        return input_failure.TRUNCATED if _begins_like_mp4(path) else input_failure.NOT_MEDIA
+    if isinstance(error, DecoderNotFoundError):
+        return input_failure.UNSUPPORTED
+    match number:
+        case errno.ENOENT | errno.ENOTDIR:
+            return input_failure.MISSING
+        case errno.EACCES | errno.EPERM:
+            return input_failure.PERMISSION
+        case errno.EIO | errno.ESTALE:
+            return Failure("platform_error", "io_error", "The input could not be read; check its disk or share.")
+        case _:
+            return input_failure.NOT_MEDIA  # among them EINVAL: a format that is not on the list
+
+
+def _begins_like_mp4(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # noqa: PTH123  the name may be no text
+        return file.read(8)[4:] in _MP4_BOXES
+    return False
+
+
+def _send(replies: BinaryIO, reply: ProbeReply) -> None:
+    replies.write(msgspec.json.encode(reply) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

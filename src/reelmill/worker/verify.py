@@ -1,0 +1,76 @@
+"""Whether an output is what was asked for. An encoder's exit code proves nothing: the file itself is judged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from reelmill.domain.failure import Failure
+from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.media_info import MediaInfo
+
+_LEAST_SLACK_SECONDS = 0.25
+_RELATIVE_SLACK = 0.01
+_FPS_SLACK = 0.02
+
+
+def verify(plan: EncodePlan, info: MediaInfo) -> Failure | None:
+    """None when the probed output (frames counted) is what the plan asks for, else the first thing that is wrong."""
+    for what, expected, found in (
+        ("container", plan.container, info.container),
+        ("codec", plan.scenario.codec, info.codec),
+        ("size", f"{plan.width}x{plan.height}", f"{info.width}x{info.height}"),
+        ("pixel shape", "1:1", f"{info.sar[0]}:{info.sar[1]}"),
+        ("rotation", "0", str(info.rotation)),
+        ("number of audio streams", str(len(plan.audio)), str(len(info.audio_codecs))),
+    ):
+        if expected != found:
+            return _wrong(f"its {what} is {found}, and {expected} was asked for")
+    if abs(info.fps - plan.scenario.fps) > plan.scenario.fps * _FPS_SLACK:
+        return _wrong(f"its frame rate is {info.fps:g}, and {plan.scenario.fps} was asked for")
+    return _check_length(plan, info)
+
+
+def _check_length(plan: EncodePlan, info: MediaInfo) -> Failure | None:
+    fps = plan.scenario.fps
+    if abs(info.duration - plan.duration) > _slack(plan, plan.duration):
+        return _wrong_length(plan, f"lasts {info.duration:.2f} s", f"{plan.duration:.2f} s", info.duration)
+    # Where the source does not tell how long its picture lasts, the output's frames must at least fill its own.
+    picture = plan.video_duration if plan.video_duration is not None else info.video_duration
+    if picture is not None and abs(info.frames - picture * fps) > _slack(plan, picture) * fps:
+        expected = f"about {round(picture * fps)}"
+        return _wrong_length(plan, f"has {info.frames} frames", expected, info.frames / fps)
+    return None
+
+
+def _slack(plan: EncodePlan, seconds: float) -> float:
+    frame = 1 / plan.scenario.fps
+    if plan.source is not None and plan.source.fps > 0:
+        frame = max(frame, 1 / plan.source.fps)  # how long the last picture stays is the source's guess
+    return max(_LEAST_SLACK_SECONDS, 2 * frame, _RELATIVE_SLACK * seconds)
+
+
+def _wrong(what: str) -> Failure:
+    message = f"The output is not what was asked for: {what}; the job's log has the engine's messages."
+    return Failure("runtime_error", "output_invalid", message)
+
+
+def _wrong_length(plan: EncodePlan, found: str, expected: str, seconds: float) -> Failure:
+    if plan.source is not None and seconds < (plan.video_duration or plan.duration):
+        # The engine called it a success, so it came to the end of what there was to read.
+        return Failure(
+            "input_error",
+            "input_truncated",
+            f"The output {found} where the input promises {expected}: part of the input is missing or damaged; "
+            "copy or export it again.",
+        )
+    return _wrong(f"it {found}, and {expected} was expected")
+
+
+def hash_and_sync(path: Path) -> tuple[str, int]:
+    """The file's SHA-256 (hex) and size in bytes, once it is safe on disk. Blocks: run it in a thread."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return digest, os.fstat(file.fileno()).st_size

@@ -35,6 +35,10 @@ class PeriodicService(Service):
     async def run_once(self) -> object:
         """Do one round and return what it did."""
 
+    def patience(self) -> float:
+        """Seconds until the next round when nobody wakes the service."""
+        return self._interval
+
     def wake(self) -> None:
         """Run the next round now."""
         self._wake.set()
@@ -52,7 +56,7 @@ class PeriodicService(Service):
     async def _run(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._interval):
+                async with asyncio.timeout(self.patience()):
                     await self._wake.wait()
             except TimeoutError:
                 pass

@@ -32,7 +32,7 @@ class Bus(Service, Protocol):
         ...
 
     async def answer(self, subject: str, handler: Handler) -> Subscription:
-        """Answer requests on the subject; of several who answer, each request reaches one. A failing handler is silent."""
+        """Answer requests on the subject; of several who answer, each request reaches one. A failure is silence."""
         ...
 
     async def listen(self, subject: str, listener: Listener) -> Subscription:

@@ -96,7 +96,7 @@ CLAIM = Question("claim", Claim, list[Grant])
 ROOM = Notice("claim.room", Room)
 BEAT = Question("beat", Beat, BeatAnswer)
 REPORT = Question("report", list[AttemptReport], list[bool])
-GOODBYE = Question("goodbye", str, None.__class__)
+GOODBYE = Question("goodbye", str, type(None))
 WORK = Notice("work", str)
 
 

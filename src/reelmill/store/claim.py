@@ -17,7 +17,7 @@ from reelmill.domain.capability import Needs, can_run, choose_engine
 from reelmill.domain.job import PRIORITIES, Job
 from reelmill.domain.lifecycle import Assign
 from reelmill.domain.scenario import find_scenario
-from reelmill.store.nodes import is_alive
+from reelmill.store.nodes import is_alive, is_draining
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import lanes
 from reelmill.store.transition import Rules, change, load_by_sequence
@@ -59,7 +59,7 @@ _LANES = select(lanes.c.id, lanes.c.engine, lanes.c.codec, lanes.c.cost)
 def claim(tx: Tx, offer: Offer, lease_seconds: float, rules: Rules) -> list[Grant]:
     """Give the node the best jobs that fit its free units; each becomes `assigned` under a lease."""
     tx.execute(_PROMOTE_DUE, {"now": rules.now, "yes": True})
-    chosen = _choose(tx, offer, rules.now)
+    chosen = [] if is_draining(tx, offer.node_id) else _choose(tx, offer, rules.now)
     return [
         _grant(tx, sequence_number, needs, units, offer, lease_seconds, rules)
         for sequence_number, needs, units in chosen

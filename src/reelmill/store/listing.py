@@ -84,6 +84,12 @@ def list_jobs(tx: Tx, wanted: JobFilter, *, after: int | None, limit: int, newes
     return [job_from_row(row) for row in tx.execute(query)]
 
 
+def count_completed_since(tx: Tx, moment: float) -> int:
+    """How many jobs were completed after ``moment`` (seconds since the epoch)."""
+    query = select(sa.func.count()).where(jobs.c.completed_at > moment, jobs.c.status == "completed")
+    return tx.execute(query).scalar_one()
+
+
 def read_history(tx: Tx, job: Job) -> list[Transition]:
     """Every step of the job, oldest first; the first is its submission."""
     rows = tx.execute(select(history).where(history.c.sequence_number == job.sequence_number).order_by(history.c.id))

@@ -39,8 +39,12 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> bool:
                 "draining": False,
             },
         )
-        return False
-    return tx.execute(select(nodes.c.draining).where(nodes.c.id == node.id)).scalar_one()
+    return is_draining(tx, node.id)
+
+
+def is_draining(tx: Tx, node_id: str) -> bool:
+    """Whether the node is to take no new jobs."""
+    return bool(tx.execute(select(nodes.c.draining).where(nodes.c.id == node_id)).scalar_one_or_none())
 
 
 def note_departure(tx: Tx, node_id: str, now: float) -> None:

@@ -142,6 +142,12 @@ Index(
     sqlite_where=text("status IN ('assigned','running')"),
     postgresql_where=text("status IN ('assigned','running')"),
 )
+Index(
+    "jobs_ended",
+    jobs.c.completed_at,
+    sqlite_where=text("completed_at IS NOT NULL"),
+    postgresql_where=text("completed_at IS NOT NULL"),
+)
 Index("jobs_by_status", jobs.c.status, jobs.c.sequence_number)
 Index(
     "jobs_by_launch",

@@ -11,6 +11,34 @@ down_revision = None
 _BigKey = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _Double = sa.Double[float]()
 
+_JOB_CHECKS = (
+    sa.CheckConstraint(
+        "(status IN ('completed','failed','canceled','timed_out')) = (completed_at IS NOT NULL)",
+        name="jobs_ended_has_time",
+    ),
+    sa.CheckConstraint("NOT ready OR status IN ('queued','retrying')", name="jobs_ready_waits"),
+    sa.CheckConstraint(
+        "queue IN ('live','default','batch') AND priority IN ('high','medium','low')", name="jobs_order"
+    ),
+    sa.CheckConstraint(
+        "status <> 'completed' OR (winner IS NOT NULL AND winner = attempt AND result IS NOT NULL)",
+        name="jobs_completed_has_winner",
+    ),
+    sa.CheckConstraint("status <> 'failed' OR failure_reason IS NOT NULL", name="jobs_failed_has_reason"),
+    sa.CheckConstraint("status <> 'queued' OR ready", name="jobs_queued_is_ready"),
+    sa.CheckConstraint("status <> 'retrying' OR eligible_at IS NOT NULL", name="jobs_retry_has_time"),
+    sa.CheckConstraint("status <> 'running' OR started_at IS NOT NULL", name="jobs_running_has_start"),
+    sa.CheckConstraint(
+        "status IN ('queued','assigned','running','retrying','paused','completed','failed','canceled','timed_out')",
+        name="jobs_status",
+    ),
+    sa.CheckConstraint(
+        "status NOT IN ('assigned','running') OR (node_id IS NOT NULL AND lease_until IS NOT NULL AND attempt > 0)",
+        name="jobs_held_has_lease",
+    ),
+    sa.CheckConstraint("rank BETWEEN 0 AND 8", name="jobs_rank"),
+)
+
 
 def upgrade() -> None:
     _create_small_tables()
@@ -92,39 +120,9 @@ def _create_jobs() -> None:
         sa.Column("ready", sa.Boolean(), nullable=False),
         sa.Column("passed_over_at", _Double, nullable=True),
         sa.Column("reserved_node", sa.Text(), nullable=True),
-        sa.CheckConstraint(
-            "(status IN ('completed','failed','canceled','timed_out')) = (completed_at IS NOT NULL)",
-            name="jobs_ended_has_time",
-        ),
-        sa.CheckConstraint("NOT ready OR status IN ('queued','retrying')", name="jobs_ready_waits"),
-        sa.CheckConstraint(
-            "queue IN ('live','default','batch') AND priority IN ('high','medium','low')", name="jobs_order"
-        ),
-        sa.CheckConstraint(
-            "status <> 'completed' OR (winner IS NOT NULL AND winner = attempt AND result IS NOT NULL)",
-            name="jobs_completed_has_winner",
-        ),
-        sa.CheckConstraint("status <> 'failed' OR failure_reason IS NOT NULL", name="jobs_failed_has_reason"),
-        sa.CheckConstraint("status <> 'queued' OR ready", name="jobs_queued_is_ready"),
-        sa.CheckConstraint("status <> 'retrying' OR eligible_at IS NOT NULL", name="jobs_retry_has_time"),
-        sa.CheckConstraint("status <> 'running' OR started_at IS NOT NULL", name="jobs_running_has_start"),
-        sa.CheckConstraint(
-            "status IN ('queued','assigned','running','retrying','paused','completed','failed','canceled','timed_out')",
-            name="jobs_status",
-        ),
-        sa.CheckConstraint(
-            "status NOT IN ('assigned','running') OR (node_id IS NOT NULL AND lease_until IS NOT NULL AND attempt > 0)",
-            name="jobs_held_has_lease",
-        ),
-        sa.CheckConstraint("rank BETWEEN 0 AND 8", name="jobs_rank"),
-        sa.ForeignKeyConstraint(
-            ["lane_id"],
-            ["lanes.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["launch_id"],
-            ["launches.id"],
-        ),
+        *_JOB_CHECKS,
+        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"]),
+        sa.ForeignKeyConstraint(["launch_id"], ["launches.id"]),
         sa.PrimaryKeyConstraint("sequence_number"),
         sa.UniqueConstraint("id"),
         sqlite_autoincrement=True,
@@ -132,6 +130,14 @@ def _create_jobs() -> None:
 
 
 def _create_job_indexes() -> None:
+    op.create_index(
+        "jobs_ended",
+        "jobs",
+        ["completed_at"],
+        unique=False,
+        sqlite_where=sa.text("completed_at IS NOT NULL"),
+        postgresql_where=sa.text("completed_at IS NOT NULL"),
+    )
     op.create_index(
         "jobs_backoff",
         "jobs",

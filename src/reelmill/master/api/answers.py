@@ -1,0 +1,235 @@
+"""What the API answers: the shapes on the wire, with times as RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from reelmill.domain.capability import Capabilities
+from reelmill.domain.job import Job, Parameters, Result
+from reelmill.domain.node import Node
+from reelmill.domain.scenario import Scenario
+from reelmill.store.launches import Launch, LaunchTimings
+from reelmill.store.listing import LogEntry, Transition
+
+
+def to_time(seconds: float | None) -> datetime | None:
+    """Seconds since the epoch as a time with its zone."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _with_times(value: msgspec.Struct, *times: str) -> dict[str, Any]:
+    """The fields of a struct of the same names, with these ones turned into times."""
+    fields = msgspec.structs.asdict(value)
+    return fields | {name: to_time(fields[name]) for name in times}
+
+
+class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media seconds per second."""
+
+    id: str
+    sequence_number: int
+    tenant: str
+    launch_id: str | None
+    scenario: str
+    engine: str
+    queue: str
+    priority: str
+    status: str
+    parameters: Parameters
+    labels: dict[str, str]
+    confidence: str | int | float | None
+    progress: float
+    fps: float | None
+    speed: float | None
+    attempt: int
+    failures: int
+    crashes: int
+    node_id: str | None
+    node_name: str | None
+    created_at: datetime
+    assigned_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    eligible_at: datetime | None
+    failure_reason: str | None
+    error_code: str | None
+    error: str | None
+    result: Result | None
+
+
+JOB_FIELDS: tuple[str, ...] = JobAnswer.__struct_fields__
+_TIMES = frozenset({"created_at", "assigned_at", "started_at", "completed_at", "eligible_at"})
+
+
+def answer_job(job: Job) -> JobAnswer:
+    """The job as the API shows it."""
+    return JobAnswer(**{name: _shown(job, name) for name in JOB_FIELDS})
+
+
+def answer_fields(job: Job, fields: list[str]) -> dict[str, Any]:
+    """Only these fields of the job."""
+    return {name: _shown(job, name) for name in fields}
+
+
+def _shown(job: Job, name: str) -> Any:
+    value = getattr(job, name)
+    return to_time(value) if name in _TIMES else value
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """A page of jobs; ``next`` is the cursor of the page behind it."""
+
+    jobs: list[JobAnswer]
+    count: int
+    next: str | None
+
+
+class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457: what went wrong. ``code`` is stable; ``field`` is the dotted path of what is wrong in the request."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    job_status: str | None = None
+
+
+class BatchItemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one job of a batch: a job with 201 (200 for a repeat), or a problem with its status."""
+
+    index: int
+    status: int
+    job: JobAnswer | None = None
+    problem: ProblemAnswer | None = None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch, item by item in the order sent."""
+
+    accepted: int
+    rejected: int
+    launch_id: str | None
+    results: list[BatchItemAnswer]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs there are: in all, by each property, and for each combination that exists."""
+
+    total: int
+    by_status: dict[str, int]
+    by_queue: dict[str, int]
+    by_priority: dict[str, int]
+    by_scenario: dict[str, int]
+    counts: list[dict[str, str | int]]
+
+
+class TransitionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a job's history; the first has no ``from_status``."""
+
+    at: datetime | None
+    from_status: str | None
+    to_status: str
+    attempt: int
+    node_name: str | None
+    reason: str
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: str
+    history: list[TransitionAnswer]
+
+
+class LogsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    job_id: str
+    attempts: list[LogEntry]
+
+
+def answer_transition(step: Transition) -> TransitionAnswer:
+    """The step as the API shows it."""
+    return TransitionAnswer(**_with_times(step, "at"))
+
+
+class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One node. ``status`` is online, draining or offline."""
+
+    id: str
+    name: str
+    status: str
+    capabilities: Capabilities
+    version: str
+    running_jobs: int
+    started_at: datetime | None
+    last_seen: datetime | None
+
+
+class NodesAnswer(msgspec.Struct, frozen=True):
+    nodes: list[NodeAnswer]
+    count: int
+
+
+def answer_node(node: Node) -> NodeAnswer:
+    """The node as the API shows it."""
+    return NodeAnswer(**_with_times(node, "started_at", "last_seen"))
+
+
+class LaunchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One launch with its jobs by status; ``open`` is how many have not ended."""
+
+    id: str
+    name: str | None
+    created_at: datetime | None
+    total: int
+    open: int
+    counts: dict[str, int]
+
+
+class LaunchesAnswer(msgspec.Struct, frozen=True):
+    launches: list[LaunchAnswer]
+    count: int
+
+
+class LaunchTimingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How the jobs of a launch ran; durations in seconds, ``jobs_per_second`` over the span in which they ran."""
+
+    launch: LaunchAnswer
+    wall_seconds: float | None
+    jobs_per_second: float | None
+    timings: LaunchTimings
+
+
+def answer_launch(launch: Launch, still_open: int) -> LaunchAnswer:
+    """The launch as the API shows it."""
+    return LaunchAnswer(
+        id=launch.id,
+        name=launch.name,
+        created_at=to_time(launch.created_at),
+        total=sum(launch.counts.values()),
+        open=still_open,
+        counts=launch.counts,
+    )
+
+
+class ScenariosAnswer(msgspec.Struct, frozen=True):
+    scenarios: list[Scenario]
+    count: int
+
+
+class CancelLaunchAnswer(msgspec.Struct, frozen=True):
+    launch_id: str
+    canceled: int
+
+
+class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`healthy`, or `unhealthy` with the reasons; ``jobs`` by status."""
+
+    status: str
+    reasons: list[str]
+    version: str
+    media_root: str
+    nodes_online: int
+    jobs: dict[str, int]

@@ -1,0 +1,63 @@
+"""The ASGI application: routes, limits, errors, OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request, get
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from reelmill import __version__
+from reelmill.master.api.farm_routes import (
+    LaunchesController,
+    NodesController,
+    ScenariosController,
+    health,
+    livez,
+    metrics,
+    readyz,
+)
+from reelmill.master.api.jobs import JobsController
+from reelmill.master.api.problems import EXCEPTION_HANDLERS
+from reelmill.master.farm import Farm
+from reelmill.master.web.page import live_page
+
+MAX_BODY_BYTES = 8_000_000
+"""A batch of 10,000 ordinary jobs is half as large."""
+
+
+@get("/openapi.json", include_in_schema=False, sync_to_thread=False)
+def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Describe this API as OpenAPI 3.1."""
+    return request.app.openapi_schema.to_schema()
+
+
+def create_app(farm: Farm) -> Litestar:
+    """The application that serves this farm."""
+    return Litestar(
+        route_handlers=[
+            live_page,
+            openapi,
+            JobsController,
+            LaunchesController,
+            NodesController,
+            ScenariosController,
+            health,
+            livez,
+            readyz,
+            metrics,
+        ],
+        dependencies={"farm": Provide(lambda: farm, sync_to_thread=False)},
+        signature_types=[Farm],
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="reelmill",
+            version=__version__,
+            description="Launch thousands of video transcodes and lose none of them.",
+            path="/openapi",
+            render_plugins=[],
+        ),
+    )

@@ -1,0 +1,216 @@
+"""/launches, /nodes, /scenarios, /health, /metrics: the farm around the jobs."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from typing import Annotated
+
+from litestar import Controller, MediaType, Response, delete, get, post
+from litestar.params import Parameter
+
+from reelmill import __version__
+from reelmill.domain.job import TERMINAL, Job
+from reelmill.domain.node import Node
+from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
+from reelmill.errors import NotFound, Unavailable
+from reelmill.master.api.answers import (
+    CancelLaunchAnswer,
+    HealthAnswer,
+    LaunchAnswer,
+    LaunchesAnswer,
+    LaunchTimingsAnswer,
+    NodeAnswer,
+    NodesAnswer,
+    ScenariosAnswer,
+    answer_launch,
+    answer_node,
+)
+from reelmill.master.api.jobs import tell_canceled
+from reelmill.master.farm import Farm
+from reelmill.store.control import cancel_launch
+from reelmill.store.counts import read_counts
+from reelmill.store.launches import Launch, get_launch, launch_timings, list_launches
+from reelmill.store.nodes import forget_node, list_nodes, set_draining
+from reelmill.store.protocol import Tx
+from reelmill.store.transition import Rules
+
+_CANCEL_AT_ONCE = 500
+_LEAST_FREE_BYTES = 64 * 1024 * 1024
+
+
+def _show_launch(launch: Launch) -> LaunchAnswer:
+    return answer_launch(launch, sum(n for status, n in launch.counts.items() if status not in TERMINAL))
+
+
+async def _find_launch(farm: Farm, launch_id: str) -> LaunchAnswer:
+    launch = await farm.store.read(lambda tx: get_launch(tx, launch_id))
+    if launch is None:
+        raise NotFound(f"there is no launch {launch_id[:80]!r}")
+    return _show_launch(launch)
+
+
+class LaunchesController(Controller):
+    """Everything below /launches."""
+
+    path = "/launches"
+    tags = ("launches",)
+
+    @get("/")
+    async def list(self, farm: Farm, limit: Annotated[int, Parameter(ge=1, le=1000)] = 100) -> LaunchesAnswer:
+        """List the latest launches, newest first."""
+        found = await farm.store.read(lambda tx: list_launches(tx, limit))
+        return LaunchesAnswer(launches=[_show_launch(launch) for launch in found], count=len(found))
+
+    @get("/{launch_id:str}")
+    async def show(self, farm: Farm, launch_id: str) -> LaunchAnswer:
+        """Show a launch with its jobs by status; costs the same however large it is."""
+        return await _find_launch(farm, launch_id)
+
+    @get("/{launch_id:str}/timings")
+    async def timings(self, farm: Farm, launch_id: str) -> LaunchTimingsAnswer:
+        """Show how long the jobs of a launch waited and ran; reads every job of the launch."""
+        launch = await _find_launch(farm, launch_id)
+        timings = await farm.store.read(lambda tx: launch_timings(tx, launch_id))
+        first, last = timings.first_started_at, timings.last_completed_at
+        wall = last - first if first is not None and last is not None and last > first else None
+        completed = launch.counts.get("completed", 0)
+        rate = completed / wall if wall else None
+        return LaunchTimingsAnswer(launch=launch, wall_seconds=wall, jobs_per_second=rate, timings=timings)
+
+    @post("/{launch_id:str}/cancel", status_code=200)
+    async def cancel(self, farm: Farm, launch_id: str) -> CancelLaunchAnswer:
+        """Cancel every job of the launch that has not ended."""
+        await _find_launch(farm, launch_id)
+        canceled = 0
+        while some := await farm.change(partial(_cancel_some, launch_id=launch_id)):
+            canceled += len(some)
+            for before in some:
+                await tell_canceled(farm, before)
+        return CancelLaunchAnswer(launch_id, canceled)
+
+
+def _cancel_some(tx: Tx, rules: Rules, *, launch_id: str) -> list[Job]:
+    return cancel_launch(tx, launch_id, _CANCEL_AT_ONCE, rules)
+
+
+class NodesController(Controller):
+    """Everything below /nodes."""
+
+    path = "/nodes"
+    tags = ("nodes",)
+
+    @get("/")
+    async def list(self, farm: Farm) -> NodesAnswer:
+        """List the nodes, online ones first."""
+        found = await _nodes(farm)
+        return NodesAnswer(nodes=[answer_node(node) for node in found], count=len(found))
+
+    @get("/{node_id:str}")
+    async def show(self, farm: Farm, node_id: str) -> NodeAnswer:
+        """Show one node, by id or by name."""
+        return answer_node(await _find_node(farm, node_id))
+
+    @post("/{node_id:str}/drain", status_code=200)
+    async def drain(self, farm: Farm, node_id: str) -> NodeAnswer:
+        """Give the node no new jobs; what it runs goes on."""
+        return await _set_draining(farm, node_id, True)
+
+    @post("/{node_id:str}/resume", status_code=200)
+    async def resume(self, farm: Farm, node_id: str) -> NodeAnswer:
+        """Give the node jobs again."""
+        return await _set_draining(farm, node_id, False)
+
+    @delete("/{node_id:str}", status_code=204)
+    async def forget(self, farm: Farm, node_id: str) -> None:
+        """Drop a node from the list; one that is alive comes back with its next sign of life."""
+        node = await _find_node(farm, node_id)
+        await farm.change(lambda tx, _rules: forget_node(tx, node.id))
+
+
+async def _nodes(farm: Farm) -> list[Node]:
+    now = farm.clock.now()
+    return await farm.store.read(lambda tx: list_nodes(tx, now))
+
+
+async def _find_node(farm: Farm, reference: str) -> Node:
+    for node in await _nodes(farm):
+        if reference in (node.id, node.name):
+            return node
+    raise NotFound(f"there is no node {reference[:80]!r}")
+
+
+async def _set_draining(farm: Farm, reference: str, draining: bool) -> NodeAnswer:
+    node = await _find_node(farm, reference)
+    await farm.change(lambda tx, _rules: set_draining(tx, node.id, draining))
+    await farm.announce_work("a node was drained or resumed")
+    return answer_node(await _find_node(farm, node.id))
+
+
+class ScenariosController(Controller):
+    """Everything below /scenarios."""
+
+    path = "/scenarios"
+    tags = ("scenarios",)
+
+    @get("/", sync_to_thread=False)
+    def list(self) -> ScenariosAnswer:
+        """List the scenarios that a job may name."""
+        return ScenariosAnswer(scenarios=list(CATALOGUE.values()), count=len(CATALOGUE))
+
+    @get("/{name:str}", sync_to_thread=False)
+    def show(self, name: str) -> Scenario:
+        """Show one scenario."""
+        return find_scenario(name)
+
+
+@get("/health", tags=["farm"])
+async def health(farm: Farm) -> Response[HealthAnswer]:
+    """Say whether the farm can take jobs: 200 `healthy`, or 503 with the reasons."""
+    reasons: list[str] = []
+    jobs: dict[str, int] = {}
+    online = 0
+    if farm.store.failed.done():
+        reasons.append(farm.store.failed.result())
+    try:
+        for key, n in (await farm.store.read(read_counts)).items():
+            jobs[key.status] = jobs.get(key.status, 0) + n
+        online = sum(node.status == "online" for node in await _nodes(farm))
+    except Unavailable as error:
+        reasons.append(str(error))
+    free = shutil.disk_usage(farm.data_folder).free
+    if free < _LEAST_FREE_BYTES:
+        reasons.append(f"only {free // 1024} KiB are free on the disk of {farm.data_folder}")
+    answer = HealthAnswer(
+        status="unhealthy" if reasons else "healthy",
+        reasons=reasons,
+        version=__version__,
+        media_root=str(farm.media_root),
+        nodes_online=online,
+        jobs=jobs,
+    )
+    return Response(answer, status_code=503 if reasons else 200)
+
+
+@get("/livez", tags=["farm"], sync_to_thread=False, media_type=MediaType.TEXT)
+def livez() -> str:
+    """Say that the process answers."""
+    return "ok\n"
+
+
+@get("/readyz", tags=["farm"], media_type=MediaType.TEXT)
+async def readyz(farm: Farm) -> Response[str]:
+    """Say whether the store answers."""
+    try:
+        await farm.store.read(read_counts)
+    except Unavailable as error:
+        return Response(f"{error}\n", status_code=503)
+    return Response("ok\n")
+
+
+@get("/metrics", tags=["farm"])
+async def metrics(farm: Farm) -> Response[bytes]:
+    """Give the metrics as Prometheus text."""
+    counts = await farm.store.read(read_counts)
+    text = farm.metrics.render(counts, await _nodes(farm))
+    return Response(text, media_type="text/plain; version=0.0.4")

@@ -1,0 +1,97 @@
+"""The query string of GET /jobs, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES, STATUSES
+from reelmill.domain.scenario import find_scenario
+from reelmill.domain.suggestion import unknown_name
+from reelmill.errors import InvalidField, NotFound
+from reelmill.master.api.answers import JOB_FIELDS
+from reelmill.store.listing import JobFilter
+
+MAX_LIMIT = 10_000
+_LISTS = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant")
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "status": STATUSES,
+    "queue": QUEUES,
+    "priority": PRIORITIES,
+    "engine": ENGINES,
+    "fields": JOB_FIELDS,
+    "order": ("asc", "desc"),
+}
+_NAMES = (*_LISTS, "label", "limit", "cursor", "fields", "order")
+
+
+class QueryParameters(Protocol):
+    """The parameters of a query string; a name may come several times."""
+
+    def dict(self) -> Mapping[str, list[str]]: ...
+
+
+class JobQuery(NamedTuple):
+    """Which jobs, which page of them, and which of their fields; ``limit`` None means all."""
+
+    wanted: JobFilter
+    after: int | None
+    limit: int | None
+    newest_first: bool
+    fields: list[str]
+
+
+def read_query(parameters: QueryParameters) -> JobQuery:
+    """The query; InvalidField when a parameter or its value makes no sense."""
+    given = parameters.dict()
+    for name in given:
+        if name not in _NAMES:
+            raise InvalidField(name[:60], unknown_name("query parameter", name, _NAMES))
+    values = {name: _split(given.get(name, [])) for name in (*_LISTS, "fields", "order")}
+    for name, choices in _CHOICES.items():
+        for value in values[name]:
+            if value not in choices:
+                raise InvalidField(name, unknown_name(name, value, choices))
+    values["scenario"] = [_scenario(name) for name in values["scenario"]]
+    fields = values.pop("fields")
+    newest_first = "desc" in values.pop("order")
+    limit = _number("limit", given.get("limit"), 1, MAX_LIMIT)
+    return JobQuery(
+        wanted=JobFilter(**values, labels=_labels(given.get("label", []))),
+        after=_number("cursor", given.get("cursor"), 0, 2**63 - 1),
+        limit=limit,
+        newest_first=newest_first,
+        fields=fields,
+    )
+
+
+def _split(values: list[str]) -> list[str]:
+    return [part for value in values for part in value.split(",") if part]
+
+
+def _scenario(name: str) -> str:
+    try:
+        return find_scenario(name).name
+    except NotFound as error:
+        raise InvalidField("scenario", str(error)) from None
+
+
+def _number(name: str, given: list[str] | None, low: int, high: int) -> int | None:
+    if not given:
+        return None
+    text = given[-1]
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high):
+        raise InvalidField(name, f"{text[:60]!r} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in given:
+        name, found, value = text.partition(":")
+        if not found:
+            raise InvalidField("label", f"{text[:60]!r} must be name:value")
+        if '"' in name:
+            raise InvalidField("label", f"{name[:60]!r} is not a label name")
+        labels[name] = value
+    return labels

@@ -1,0 +1,116 @@
+"""Errors as RFC 9457 problem documents: every answer that is not a success has the same shape."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
+from reelmill.domain.suggestion import unknown_name
+from reelmill.errors import Conflict, InvalidField, NotFound, ReelmillError, Unavailable
+from reelmill.master.api.answers import ProblemAnswer
+
+log = structlog.get_logger()
+
+RETRY_AFTER_SECONDS = "2"
+_STATUS: tuple[tuple[type[ReelmillError], int], ...] = (
+    (InvalidField, 422),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unavailable, 503),
+    (ReelmillError, 400),
+)
+_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_PATH = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`$")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_BAD_NAME = re.compile(r"Invalid enum value '(?P<value>.*)'", re.DOTALL)
+_CHOICES = {"queue": QUEUES, "priority": PRIORITIES, "engine": ENGINES}
+
+
+def problem(status: int, code: str, detail: str, *, field: str | None = None) -> ProblemAnswer:
+    """A problem document."""
+    title = HTTPStatus(status).phrase
+    return ProblemAnswer(
+        type=f"urn:reelmill:problem:{code}", title=title, status=status, detail=detail, code=code, field=field
+    )
+
+
+def describe_error(error: ReelmillError) -> ProblemAnswer:
+    """The problem document of an error of ours."""
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    field = error.field or None if isinstance(error, InvalidField) else None
+    found = problem(status, error.code, str(error), field=field)
+    job_status = error.status if isinstance(error, Conflict) else None
+    return msgspec.structs.replace(found, job_status=job_status)
+
+
+def read_decode_error(error: msgspec.DecodeError) -> ProblemAnswer:
+    """What is wrong with a body: not JSON (400), or a field that cannot be (422), named by its path."""
+    if not isinstance(error, msgspec.ValidationError):
+        return problem(400, "malformed_json", f"the body is not valid JSON: {error}")
+    message = str(error)
+    path = ""
+    if place := _PATH.search(message):
+        path = place["path"].lstrip(".")
+        message = message[: place.start()]
+    if named := _UNKNOWN_FIELD.search(message) or _MISSING_FIELD.search(message):
+        path = f"{path}.{named['name']}".lstrip(".")
+        message = "is required" if message.startswith("Object missing") else "is not a known field"
+    elif wrong := _BAD_NAME.search(message):
+        name = path.rpartition(".")[2]
+        message = unknown_name(name, wrong["value"], _CHOICES.get(name, ()))
+    else:
+        message = message[:1].lower() + message[1:]
+    return problem(422, "invalid_field", f"{path}: {message}" if path else message, field=path or None)
+
+
+def respond(found: ProblemAnswer) -> Response[ProblemAnswer]:
+    """The HTTP answer for a problem."""
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if found.status in (429, 503) else {}
+    return Response(found, status_code=found.status, media_type="application/problem+json", headers=headers)
+
+
+def _on_error(_request: Request[Any, Any, Any], error: ReelmillError) -> Response[ProblemAnswer]:
+    return respond(describe_error(error))
+
+
+def _on_decode_error(_request: Request[Any, Any, Any], error: msgspec.DecodeError) -> Response[ProblemAnswer]:
+    return respond(read_decode_error(error))
+
+
+def _on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemAnswer]:
+    if isinstance(error.__cause__, msgspec.DecodeError):
+        return respond(read_decode_error(error.__cause__))
+    detail = error.detail
+    field = None
+    status = error.status_code
+    if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
+        first: Any = error.extra[0]
+        field, detail = str(first.get("key", "")), str(first.get("message", detail))
+        status = 422
+    if status == 413:
+        detail = "the body is larger than 8 MB; send at most 10,000 jobs at once"
+    if status == 404:
+        detail = f"there is nothing at {request.url.path}; /openapi.json lists what there is"
+    code = "invalid_field" if status == 422 else _CODES.get(status, "http_error")
+    return respond(problem(status, code, f"{field}: {detail}" if field else detail, field=field or None))
+
+
+def _on_surprise(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
+    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    return respond(problem(500, "internal_error", "reelmill failed here; the master's log has the details"))
+
+
+EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
+    ReelmillError: _on_error,
+    msgspec.DecodeError: _on_decode_error,
+    HTTPException: _on_http_error,
+    Exception: _on_surprise,
+}

@@ -1,0 +1,112 @@
+"""From the body of a request to durable jobs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import uuid_utils
+
+from reelmill.domain.job import NewJob
+from reelmill.domain.request import JobRequest, accept
+from reelmill.errors import Conflict, InvalidField, ReelmillError
+from reelmill.master.api.answers import BatchAnswer, BatchItemAnswer, ProblemAnswer, answer_job
+from reelmill.master.api.problems import describe_error, read_decode_error
+from reelmill.master.farm import Farm
+from reelmill.store.protocol import Tx
+from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
+from reelmill.store.transition import Rules
+
+MAX_BATCH = 10_000
+_LAUNCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class LaunchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which launch the jobs of a batch belong to; without an id, a new one."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /jobs/batch``; each job is judged on its own."""
+
+    jobs: list[msgspec.Raw]
+    launch: LaunchRequest | None = None
+
+
+JOB_DECODER = msgspec.json.Decoder(JobRequest)
+_BATCH_DECODER = msgspec.json.Decoder(BatchRequest)
+
+
+def new_id() -> str:
+    """A UUID of version 7: unique, and sorted by time."""
+    return str(uuid_utils.uuid7())
+
+
+async def accept_one(farm: Farm, asked: JobRequest) -> Accepted:
+    """The job, stored; InvalidField or Conflict when it cannot be."""
+    job = accept(asked, new_id(), farm.media_root)
+    [answer] = await farm.change(lambda tx, rules: insert_jobs(tx, [job], rules.now))
+    if isinstance(answer, Conflict):
+        raise answer
+    if answer.created:
+        farm.metrics.submitted.inc()
+        await farm.announce_work("submitted")
+    return answer
+
+
+async def accept_batch(farm: Farm, body: bytes) -> BatchAnswer:
+    """Store every good job of the batch in one commit; an answer for each, in order."""
+    batch = _BATCH_DECODER.decode(body)
+    if not 1 <= len(batch.jobs) <= MAX_BATCH:
+        raise InvalidField("jobs", f"has {len(batch.jobs)} items; a batch holds 1 to {MAX_BATCH}")
+    launch = _check_launch(batch.launch)
+    judged = [_judge(farm, raw) for raw in batch.jobs]
+    good = [job for job in judged if isinstance(job, NewJob)]
+
+    def store(tx: Tx, rules: Rules) -> list[Accepted | Conflict]:
+        if launch is not None:
+            ensure_launch(tx, launch[0], launch[1], rules.now)
+        return insert_jobs(tx, good, rules.now, launch[0] if launch else None)
+
+    stored = iter(await farm.change(store)) if good else iter(())
+    results = [_item(index, next(stored) if isinstance(job, NewJob) else job) for index, job in enumerate(judged)]
+    created = sum(result.status == 201 for result in results)
+    if created:
+        farm.metrics.submitted.inc(created)
+        await farm.announce_work("submitted")
+    accepted = sum(result.job is not None for result in results)
+    return BatchAnswer(
+        accepted=accepted,
+        rejected=len(results) - accepted,
+        launch_id=launch[0] if launch else None,
+        results=results,
+    )
+
+
+def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None:
+    if launch is None:
+        return None
+    if launch.id is not None and not _LAUNCH_ID.fullmatch(launch.id):
+        raise InvalidField("launch.id", "must be 1 to 64 letters, digits, dots, dashes or underscores")
+    if launch.name is not None and len(launch.name) > 200:
+        raise InvalidField("launch.name", "is longer than 200 characters")
+    return launch.id or new_id(), launch.name
+
+
+def _judge(farm: Farm, raw: msgspec.Raw) -> NewJob | ProblemAnswer:
+    try:
+        return accept(JOB_DECODER.decode(raw), new_id(), farm.media_root)
+    except ReelmillError as error:
+        return describe_error(error)
+    except msgspec.DecodeError as error:
+        return read_decode_error(error)
+
+
+def _item(index: int, outcome: Accepted | Conflict | ProblemAnswer | Any) -> BatchItemAnswer:
+    if isinstance(outcome, Accepted):
+        return BatchItemAnswer(index=index, status=201 if outcome.created else 200, job=answer_job(outcome.job))
+    found = describe_error(outcome) if isinstance(outcome, Conflict) else outcome
+    return BatchItemAnswer(index=index, status=found.status, problem=found)

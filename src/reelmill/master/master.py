@@ -1,0 +1,65 @@
+"""The master: all its services in the order in which they must start and stop."""
+
+from __future__ import annotations
+
+import random
+
+from reelmill.bus.protocol import Bus
+from reelmill.clock import Clock
+from reelmill.domain.retry import RetryPolicy
+from reelmill.master.api.app import create_app
+from reelmill.master.farm import Farm
+from reelmill.master.metrics import Metrics
+from reelmill.master.reaper import Reaper
+from reelmill.master.scheduler import Scheduler
+from reelmill.master.server import HttpServer
+from reelmill.master.settler import Settler
+from reelmill.service import Service, stop_all
+from reelmill.settings import Settings
+from reelmill.store.protocol import Store
+
+
+class Master(Service):
+    """Serves one farm over the given store and bus, which must have been started."""
+
+    def __init__(self, settings: Settings, store: Store, bus: Bus, clock: Clock, *, alone: bool) -> None:
+        """``alone`` says that the only worker lives in this very process."""
+        self.farm = Farm(
+            store=store,
+            bus=bus,
+            clock=clock,
+            policy=RetryPolicy(
+                max_failures=settings.max_failures,
+                max_crashes=settings.max_crashes,
+                base_seconds=settings.retry_base_seconds,
+            ),
+            rng=random.Random(),
+            lease_seconds=settings.lease_seconds,
+            media_root=settings.media,
+            data_folder=settings.data,
+            metrics=Metrics(),
+        )
+        self._server = HttpServer(create_app(self.farm), settings.host, settings.port)
+        self._services: list[Service] = [
+            Settler(self.farm),
+            Scheduler(self.farm),
+            Reaper(self.farm, workers_died_too=alone),
+            self._server,
+        ]
+
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return self._server.url
+
+    async def start(self) -> None:
+        """Start every service; what was started is stopped again when one fails."""
+        try:
+            for service in self._services:
+                await service.start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        await stop_all(*reversed(self._services))

@@ -1,0 +1,57 @@
+"""The reaper: takes jobs from workers that stopped answering, and forgets nodes that are long gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from reelmill.master.farm import Farm
+from reelmill.service import PeriodicService
+from reelmill.store.attempts import expire_leases, void_all_leases
+from reelmill.store.nodes import forget_gone
+
+log = structlog.get_logger()
+
+SWEEP_SECONDS = 5.0
+FORGET_NODE_SECONDS = 24 * 3600.0
+_AT_ONCE = 500
+
+
+class Reaper(PeriodicService):
+    """Sweeps every five seconds.
+
+    After a start it first waits one lease, because workers could not renew while the master was away; unless
+    ``workers_died_too``, as in a farm that is one process: then every lease is void at once.
+    """
+
+    def __init__(self, farm: Farm, *, workers_died_too: bool) -> None:
+        super().__init__(SWEEP_SECONDS)
+        self._farm = farm
+        self._workers_died_too = workers_died_too
+        self._not_before = 0.0
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._workers_died_too:
+            await self._farm.change(void_all_leases)
+            await self.run_once()
+        else:
+            self._not_before = loop.time() + self._farm.lease_seconds
+        await super().start()
+
+    async def run_once(self) -> int:
+        """Sweep once; how many leases had run out."""
+        if asyncio.get_running_loop().time() < self._not_before:
+            return 0
+        expired = 0
+        while found := await self._farm.change(lambda tx, rules: expire_leases(tx, _AT_ONCE, rules)):
+            expired += found
+            if found < _AT_ONCE:
+                break
+        if expired:
+            log.warning("leases_expired", jobs=expired)
+            self._farm.metrics.expired.inc(expired)
+            await self._farm.announce_work("leases ran out")
+        await self._farm.change(lambda tx, rules: forget_gone(tx, rules.now - FORGET_NODE_SECONDS))
+        return expired

@@ -1,0 +1,103 @@
+"""The scheduler: gives jobs to workers that ask, and keeps the question open when there is nothing to give."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from reelmill.bus.protocol import Subscription
+from reelmill.bus.words import CLAIM, ROOM, WORK, Claim, Room
+from reelmill.domain.attempt import Grant, Offer
+from reelmill.master.farm import Farm
+from reelmill.service import PeriodicService
+from reelmill.store.claim import claim, next_due
+
+_CHECK_SECONDS = 5.0
+"""How often parked claims are tried again although no word came: words may be lost."""
+
+
+class _Parked:
+    """A claim that waits. ``served`` is done with the grants, or with none when its time is up."""
+
+    def __init__(self, offer: Offer) -> None:
+        self.offer = offer
+        self.served: asyncio.Future[list[Grant]] = asyncio.get_running_loop().create_future()
+
+
+class Scheduler(PeriodicService):
+    """Answers claims. Each round tries all parked claims together; every word about new work starts a round."""
+
+    def __init__(self, farm: Farm) -> None:
+        super().__init__(_CHECK_SECONDS)
+        self._farm = farm
+        self._parked: dict[str, _Parked] = {}
+        self._trying = asyncio.Lock()
+        self._due: float | None = None
+        self._subscriptions: list[Subscription] = []
+
+    async def start(self) -> None:
+        await super().start()
+        if not self._subscriptions:
+            bus = self._farm.bus
+            self._subscriptions = [
+                await CLAIM.answer(bus, self._answer),
+                await ROOM.listen(bus, self._note_room),
+                await WORK.listen(bus, self._note_work),
+            ]
+
+    async def stop(self) -> None:
+        for subscription in self._subscriptions:
+            await subscription.close()
+        self._subscriptions = []
+        await super().stop()
+        for node_id in list(self._parked):
+            self._answer_parked(node_id, [])
+
+    async def _answer(self, asked: Claim) -> list[Grant]:
+        """Grants for the worker; none after ``wait_seconds``, or when the worker asks anew."""
+        node_id = asked.offer.node_id
+        self._answer_parked(node_id, [])
+        parked = self._parked[node_id] = _Parked(asked.offer)
+        self.wake()
+        done, _ = await asyncio.wait({parked.served}, timeout=asked.wait_seconds)
+        if not done:
+            async with self._trying:  # a try under way may be about to grant it something
+                if not parked.served.done() and self._parked.get(node_id) is parked:
+                    self._answer_parked(node_id, [])
+        return await parked.served
+
+    async def _note_room(self, room: Room) -> None:
+        parked = self._parked.get(room.node_id)
+        if parked is not None:
+            parked.offer = msgspec.structs.replace(parked.offer, free_units=room.free_units)
+            self.wake()
+
+    async def _note_work(self, _why: str) -> None:
+        self.wake()
+
+    def _answer_parked(self, node_id: str, grants: list[Grant]) -> None:
+        parked = self._parked.pop(node_id, None)
+        if parked is not None and not parked.served.done():
+            parked.served.set_result(grants)
+
+    def patience(self) -> float:
+        """Sooner than usual when a job's backoff ends."""
+        if self._due is None:
+            return _CHECK_SECONDS
+        return min(_CHECK_SECONDS, max(0.01, self._due - self._farm.clock.now()))
+
+    async def run_once(self) -> None:
+        """Try every parked claim once."""
+        async with self._trying:
+            await asyncio.gather(*(self._try(parked) for parked in list(self._parked.values())))
+        self._due = await self._farm.store.read(next_due) if self._parked else None
+
+    async def _try(self, parked: _Parked) -> None:
+        offer = parked.offer
+        grants = await self._farm.change(lambda tx, rules: claim(tx, offer, self._farm.lease_seconds, rules))
+        if grants:
+            self._farm.metrics.claims.inc()
+            self._farm.metrics.grants.inc(len(grants))
+            if self._parked.get(offer.node_id) is parked:
+                self._answer_parked(offer.node_id, grants)

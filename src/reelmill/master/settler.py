@@ -1,0 +1,49 @@
+"""The settler: hears what workers say of their attempts, and lets only what is not stale count."""
+
+from __future__ import annotations
+
+from reelmill.bus.protocol import Subscription
+from reelmill.bus.words import BEAT, GOODBYE, REPORT, Beat
+from reelmill.domain.attempt import AttemptReport, BeatAnswer
+from reelmill.domain.lifecycle import Fail, Return
+from reelmill.master.farm import Farm
+from reelmill.service import Service
+from reelmill.store.attempts import beat, report
+from reelmill.store.nodes import note_departure
+
+
+class Settler(Service):
+    """Answers beats, reports and goodbyes; every answer is sent after the durable commit."""
+
+    def __init__(self, farm: Farm) -> None:
+        self._farm = farm
+        self._subscriptions: list[Subscription] = []
+
+    async def start(self) -> None:
+        if not self._subscriptions:
+            bus = self._farm.bus
+            self._subscriptions = [
+                await REPORT.answer(bus, self._hear_reports),
+                await BEAT.answer(bus, self._hear_beat),
+                await GOODBYE.answer(bus, self._hear_goodbye),
+            ]
+
+    async def stop(self) -> None:
+        for subscription in self._subscriptions:
+            await subscription.close()
+        self._subscriptions = []
+
+    async def _hear_reports(self, reports: list[AttemptReport]) -> list[bool]:
+        verdicts = await self._farm.change(lambda tx, rules: report(tx, reports, rules))
+        self._farm.metrics.reports.inc(sum(verdicts))
+        self._farm.metrics.stale.inc(len(verdicts) - sum(verdicts))
+        if any(isinstance(said.event, Fail | Return) for said in reports):
+            await self._farm.announce_work("an attempt ended without a result")
+        return verdicts
+
+    async def _hear_beat(self, word: Beat) -> BeatAnswer:
+        lease = self._farm.lease_seconds
+        return await self._farm.change(lambda tx, rules: beat(tx, word.node, word.held, lease, rules))
+
+    async def _hear_goodbye(self, node_id: str) -> None:
+        await self._farm.change(lambda tx, rules: note_departure(tx, node_id, rules.now))

@@ -1,0 +1,110 @@
+"""Settings: flags > environment (REELMILL_*) > ./reelmill.toml > the user's file > defaults."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reelmill.errors import SettingsError
+
+PROJECT_FILE = Path("reelmill.toml")
+DEFAULT_MASTER = "http://localhost:8080"
+
+
+def user_file() -> Path:
+    """The user's own settings file (XDG)."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "reelmill" / "reelmill.toml"
+
+
+def default_data_folder() -> Path:
+    """Where a farm keeps its database when nothing else is said (XDG)."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "reelmill"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core."""
+
+    master: str = DEFAULT_MASTER
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data: Path = msgspec.field(default_factory=default_data_folder)
+    media: Path = msgspec.field(default_factory=Path.cwd)
+    node_name: str = msgspec.field(default_factory=platform.node)
+    slots: int | None = None
+    reserve_live: int = 0
+    lease_seconds: float = 30.0
+    beat_seconds: float = 2.0
+    max_failures: int = 3
+    max_crashes: int = 3
+    retry_base_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("port", 0, 65535),
+            ("reserve_live", 0, 4096),
+            ("lease_seconds", 1, 3600),
+            ("beat_seconds", 0.1, self.lease_seconds / 3),
+            ("max_failures", 1, 1000),
+            ("max_crashes", 1, 1000),
+            ("retry_base_seconds", 0, 3600),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(f"{name.replace('_', '-')} is {value:g}; it must be from {low:g} to {high:g}")
+        if self.slots is not None and not 1 <= self.slots <= 4096:
+            raise SettingsError(f"slots is {self.slots}; it must be from 1 to 4096")
+
+
+def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings that hold now; SettingsError naming the place of a wrong one. A flag that is None was not given."""
+    values: dict[str, Any] = {}
+    for path in (user_file(), PROJECT_FILE):
+        values |= _read_file(path)
+    values |= _read_environment(os.environ if environment is None else environment)
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error}") from error
+
+
+def _to_path(kind: type, value: object) -> Path:
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return Path(str(value)).expanduser().absolute()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    try:
+        values = {name.replace("-", "_"): value for name, value in tomllib.loads(text).items()}
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    unknown = sorted(set(values) - set(Settings.__struct_fields__))
+    if unknown:
+        raise SettingsError(
+            f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(Settings.__struct_fields__)}"
+        )
+    return values
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {
+        name: environment[f"REELMILL_{name.upper()}"]
+        for name in Settings.__struct_fields__
+        if environment.get(f"REELMILL_{name.upper()}")
+    }
+    if "master" not in values and environment.get("MASTER_URL"):
+        values["master"] = environment["MASTER_URL"]
+    return values

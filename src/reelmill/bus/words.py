@@ -6,6 +6,7 @@
 | claim.room    | worker → every master    | (told) a parked claim's node has more room now     |
 | beat          | worker → any master      | leases renewed, attempts to drop, renames to finish|
 | report        | worker → any master      | which of the reports count                         |
+| garbage       | worker → any master      | which of these attempts nobody will ask for again  |
 | goodbye       | worker → any master      | (empty)                                            |
 | work          | master → every master    | (told) there may be something to claim             |
 | node.ID       | master → one worker      | (told) an attempt to drop                          |
@@ -96,6 +97,7 @@ CLAIM = Question("claim", Claim, list[Grant])
 ROOM = Notice("claim.room", Room)
 BEAT = Question("beat", Beat, BeatAnswer)
 REPORT = Question("report", list[AttemptReport], list[bool])
+GARBAGE = Question("garbage", list[AttemptKey], list[AttemptKey])
 GOODBYE = Question("goodbye", str, type(None))
 WORK = Notice("work", str)
 

@@ -127,11 +127,13 @@ def describe(job: Job) -> str:
 def advance(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
     """The job after ``event`` at ``now`` (seconds since the epoch); NotAllowed when the table says no.
 
-    Of a settled job only its publication may follow: the winner is decided and its file is being renamed.
+    A settled job can only be published or fail to be: the winner is decided and its file is being renamed.
     """
     allowed = TRANSITIONS.get((job.status, type(event)))
     settled = job.winner is not None and job.status == "running"
-    if allowed is None or settled != isinstance(event, Publish):
+    if allowed is None or (settled and not isinstance(event, Publish | Fail)):
+        raise NotAllowed(job, event)
+    if isinstance(event, Publish) and not settled:
         raise NotAllowed(job, event)
     decision = _decide(job, event, now, policy, rng)
     if decision.job.status not in allowed:  # a rule below contradicts the table: never store it
@@ -152,7 +154,7 @@ def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
             done = change(job, status="completed", completed_at=now, lease_until=None)
             return Decision(done, "output published")
         case Fail():
-            failed = change(job, failures=job.failures + 1)
+            failed = change(job, failures=job.failures + 1, winner=None, result=None)
             again = event.failure.retryable and failed.failures < policy.max_failures
             return _ended_attempt(failed, event.failure, again, now, policy, rng)
         case Lose():

@@ -13,7 +13,6 @@ from reelmill.domain.job import STATUSES
 from reelmill.domain.node import Node
 from reelmill.store.counts import CountKey
 
-
 disable_created_metrics()  # a second series for each counter, which nobody asked for
 
 

@@ -52,26 +52,28 @@ class Scheduler(PeriodicService):
         self._subscriptions = []
         await super().stop()
         for node_id in list(self._parked):
-            self._answer_parked(node_id, [])
+            await self._unpark(node_id)
 
     async def _answer(self, asked: Claim) -> list[Grant]:
         """Grants for the worker; none after ``wait_seconds``, or when the worker asks anew."""
-        node_id = asked.offer.node_id
-        self._answer_parked(node_id, [])
-        parked = self._parked[node_id] = _Parked(asked.offer)
+        await self._unpark(asked.offer.node_id)
+        parked = self._parked[asked.offer.node_id] = _Parked(asked.offer)
         self.wake()
         done, _ = await asyncio.wait({parked.served}, timeout=asked.wait_seconds)
-        if not done:
-            async with self._trying:  # a try under way may be about to grant it something
-                if not parked.served.done() and self._parked.get(node_id) is parked:
-                    self._answer_parked(node_id, [])
+        if not done and self._parked.get(asked.offer.node_id) is parked:
+            await self._unpark(asked.offer.node_id)
         return await parked.served
 
     async def _note_room(self, room: Room) -> None:
-        parked = self._parked.get(room.node_id)
-        if parked is not None:
+        if room.free_units <= 0:
+            await self._unpark(room.node_id)
+        elif (parked := self._parked.get(room.node_id)) is not None:
             parked.offer = msgspec.structs.replace(parked.offer, free_units=room.free_units)
             self.wake()
+
+    async def _unpark(self, node_id: str) -> None:
+        async with self._trying:  # a try under way may be about to grant it something
+            self._answer_parked(node_id, [])
 
     async def _note_work(self, _why: str) -> None:
         self.wake()
@@ -99,5 +101,4 @@ class Scheduler(PeriodicService):
         if grants:
             self._farm.metrics.claims.inc()
             self._farm.metrics.grants.inc(len(grants))
-            if self._parked.get(offer.node_id) is parked:
-                self._answer_parked(offer.node_id, grants)
+            self._answer_parked(offer.node_id, grants)

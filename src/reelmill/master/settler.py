@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from reelmill.bus.protocol import Subscription
-from reelmill.bus.words import BEAT, GOODBYE, REPORT, Beat
-from reelmill.domain.attempt import AttemptReport, BeatAnswer
+from reelmill.bus.words import BEAT, GARBAGE, GOODBYE, REPORT, Beat
+from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer
 from reelmill.domain.lifecycle import Fail, Return
 from reelmill.master.farm import Farm
 from reelmill.service import Service
-from reelmill.store.attempts import beat, report
-from reelmill.store.nodes import note_departure
+from reelmill.store.attempts import beat, find_garbage, report, say_goodbye
 
 
 class Settler(Service):
@@ -25,6 +24,7 @@ class Settler(Service):
             self._subscriptions = [
                 await REPORT.answer(bus, self._hear_reports),
                 await BEAT.answer(bus, self._hear_beat),
+                await GARBAGE.answer(bus, self._hear_garbage),
                 await GOODBYE.answer(bus, self._hear_goodbye),
             ]
 
@@ -46,4 +46,8 @@ class Settler(Service):
         return await self._farm.change(lambda tx, rules: beat(tx, word.node, word.held, lease, rules))
 
     async def _hear_goodbye(self, node_id: str) -> None:
-        await self._farm.change(lambda tx, rules: note_departure(tx, node_id, rules.now))
+        await self._farm.change(lambda tx, rules: say_goodbye(tx, node_id, rules))
+        await self._farm.announce_work("a worker left")
+
+    async def _hear_garbage(self, keys: list[AttemptKey]) -> list[AttemptKey]:
+        return await self._farm.store.read(lambda tx: find_garbage(tx, keys))

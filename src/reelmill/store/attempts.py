@@ -11,8 +11,9 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatA
 from reelmill.domain.job import ACTIVE, Job
 from reelmill.domain.lifecycle import Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
-from reelmill.store.nodes import note_node
+from reelmill.store.nodes import note_departure, note_node
 from reelmill.store.protocol import Tx
+from reelmill.store.rows import chunks
 from reelmill.store.schema import jobs, logs
 from reelmill.store.transition import Rules, change, load, load_by_sequence
 
@@ -28,8 +29,9 @@ class _Held(NamedTuple):
     assigned_at: float
 
 
+_IS_HELD = text("status IN ('assigned','running')")  # written out: an executemany takes no list parameter
 _HELD = select(jobs.c.sequence_number, jobs.c.id, jobs.c.attempt, jobs.c.assigned_at).where(
-    jobs.c.node_id == bindparam("node_id"), jobs.c.status.in_(sorted(ACTIVE))
+    jobs.c.node_id == bindparam("node_id"), _IS_HELD
 )
 _RENEW = (
     update(jobs)
@@ -37,7 +39,7 @@ _RENEW = (
         jobs.c.sequence_number == bindparam("fence_sequence"),
         jobs.c.attempt == bindparam("fence_attempt"),
         jobs.c.node_id == bindparam("fence_node"),
-        jobs.c.status.in_(sorted(ACTIVE)),
+        _IS_HELD,
     )
     .values(
         lease_until=bindparam("lease_until"),
@@ -52,9 +54,10 @@ _UNPUBLISHED = (
     .where(jobs.c.status == "running", jobs.c.winner.is_not(None), jobs.c.lease_until < bindparam("now"))
     .limit(_PUBLISHES_AT_ONCE)
 )
+_STATE_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.status).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 _EXPIRED = (
     select(jobs.c.sequence_number)
-    .where(jobs.c.status.in_(sorted(ACTIVE)), jobs.c.winner.is_(None), jobs.c.lease_until < bindparam("now"))
+    .where(_IS_HELD, jobs.c.winner.is_(None), jobs.c.lease_until < bindparam("now"))
     .limit(bindparam("most"))
 )
 
@@ -71,7 +74,7 @@ def beat(tx: Tx, node: NodeInfo, held: Sequence[Progress], lease_seconds: float,
         )
     for attempt in known:
         if attempt.key not in said and attempt.assigned_at < rules.now - GRANT_SECONDS:
-            _take_back(tx, attempt.sequence_number, rules)
+            _take_back(tx, attempt.sequence_number, f"{node.name} does not know of it", rules)
     valid = {attempt.key for attempt in renewed}
     return BeatAnswer(
         lease_seconds=lease_seconds,
@@ -94,10 +97,10 @@ def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: floa
     }
 
 
-def _take_back(tx: Tx, sequence_number: int, rules: Rules) -> None:
+def _take_back(tx: Tx, sequence_number: int, why: str, rules: Rules) -> None:
     job = load_by_sequence(tx, sequence_number)
     if job is not None and job.winner is None:
-        change(tx, job, Return(f"{job.node_name} does not know of it"), rules)
+        change(tx, job, Return(why), rules)
 
 
 def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: Rules) -> list[UnpublishedOutput]:
@@ -152,6 +155,28 @@ def _keep_log(tx: Tx, job: Job, log: AttemptLog) -> None:
     tx.execute(insert(logs), row | {"command": log.command, "text": log.text})
 
 
+def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
+    """The node's worker ends: what it still holds waits again, and what it settled is published by another."""
+    note_departure(tx, node_id, rules.now)
+    for row in tx.execute(_HELD, {"node_id": node_id}).all():
+        _take_back(tx, row.sequence_number, "its worker was stopped", rules)
+    void = update(jobs).where(jobs.c.node_id == node_id, jobs.c.status == "running", jobs.c.winner.is_not(None))
+    tx.execute(void.values(lease_until=rules.now - 1))
+
+
+def find_garbage(tx: Tx, keys: Sequence[AttemptKey]) -> list[AttemptKey]:
+    """Those of the attempts that are over for good. An attempt at an unknown job may be another farm's: it is not."""
+    garbage: list[AttemptKey] = []
+    for some in chunks(list(keys)):
+        rows = tx.execute(_STATE_OF, {"ids": [key.job_id for key in some]})
+        known = {row.id: (row.attempt, row.status) for row in rows}
+        for key in some:
+            attempt, status = known.get(key.job_id, (key.attempt, "running"))
+            if attempt != key.attempt or status not in ACTIVE:
+                garbage.append(key)
+    return garbage
+
+
 def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
     """Take jobs from workers that stopped answering; how many (at most ``most``)."""
     expired = tx.execute(_EXPIRED, {"now": rules.now, "most": most}).scalars().all()
@@ -164,4 +189,4 @@ def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
 
 def void_all_leases(tx: Tx, rules: Rules) -> None:
     """End every lease now: only when no worker can be alive, as after the start of a farm that is one process."""
-    tx.execute(update(jobs).where(jobs.c.status.in_(sorted(ACTIVE))).values(lease_until=rules.now - 1))
+    tx.execute(update(jobs).where(_IS_HELD).values(lease_until=rules.now - 1))

@@ -38,6 +38,13 @@ def attempt_output(folder: Path, container: str) -> Path:
     return folder / f"output{_SUFFIX[container]}"
 
 
+def find_attempt_output(media_root: Path, key: AttemptKey) -> Path:
+    """The file that an attempt, perhaps of another worker, encoded; where it would be when there is none."""
+    folder = attempt_folder(media_root, key)
+    outputs = [folder / f"output{suffix}" for suffix in _SUFFIX.values()]
+    return next((output for output in outputs if output.exists()), outputs[0])
+
+
 def create_attempt(media_root: Path, key: AttemptKey) -> Path:
     """The attempt's folder, created and empty; PublishError when the media root does not take it."""
     folder = attempt_folder(media_root, key)
@@ -64,6 +71,13 @@ def list_attempts(media_root: Path) -> list[AttemptKey]:
             if job_id and attempt.isdecimal() and entry.is_dir(follow_symlinks=False):
                 found.append(AttemptKey(job_id, int(attempt)))
     return found
+
+
+def refuse_taken_output(media_root: Path, relative: str) -> None:
+    """Fail before the work is done, not after it, when there is a file where the output shall be: PublishError."""
+    target = media_root / relative
+    if target.is_symlink() or target.exists():
+        raise _exists(target)
 
 
 def publish(output: Path, media_root: Path, relative: str, sha256: str, *, overwrite: bool) -> Path:

@@ -25,9 +25,10 @@ _LATEST_LAUNCHES = 5
 _templates = Environment(
     loader=PackageLoader("reelmill.master.web"), autoescape=select_autoescape(default=True), trim_blocks=True
 )
-_templates.filters["clock"] = lambda seconds: (
-    "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
-)
+
+
+def _clock(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
 
 
 def _read(tx: Tx, now: float) -> dict[str, Any]:
@@ -55,5 +56,5 @@ async def live_page(farm: Farm) -> Response[str]:
     """Show the farm to a person."""
     now = farm.clock.now()
     seen = await farm.store.read(lambda tx: _read(tx, now))
-    html = _templates.get_template("page.html.j2").render(now=now, version=__version__, **seen)
+    html = _templates.get_template("page.html.j2").render(clock=_clock, now=now, version=__version__, **seen)
     return Response(html, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,86 @@
+"""A whole farm in one process: store, bus, master and worker, started and stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import NamedTuple
+
+from reelmill.bus.memory import MemoryBus
+from reelmill.clock import SystemClock
+from reelmill.errors import StartupError
+from reelmill.master.master import Master
+from reelmill.service import stop_all
+from reelmill.settings import Settings
+from reelmill.store.protocol import Store
+from reelmill.store.sqlite import SqliteStore
+from reelmill.worker.agent import Worker
+from reelmill.worker.inventory import Inventory
+
+DATABASE = "farm.db"
+
+
+class RunningFarm(NamedTuple):
+    """The parts of a farm that is up."""
+
+    store: Store
+    master: Master
+    worker: Worker
+
+
+def prepare_folders(settings: Settings) -> None:
+    """Make the data folder and see that both folders can be written; StartupError with what to do."""
+    for name, folder in (("data", settings.data), ("media", settings.media)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".reelmill-write-test"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            advice = f"choose another folder with --{name}, or mend its permissions"
+            raise StartupError(f"cannot write to the {name} folder {folder}: {error.strerror}; {advice}") from error
+
+
+@contextlib.asynccontextmanager
+async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[RunningFarm, None]:
+    """A farm for the length of the block; everything is stopped behind it, the worker first."""
+    prepare_folders(settings)
+    store = SqliteStore(settings.data / DATABASE)
+    bus = MemoryBus()
+    master = Master(settings, store, bus, SystemClock(), alone=True)
+    worker = Worker(
+        bus,
+        inventory,
+        settings.media,
+        name=settings.node_name,
+        reserve_live=settings.reserve_live,
+        beat_seconds=settings.beat_seconds,
+    )
+    try:
+        for service in (store, bus, master, worker):
+            await service.start()
+        yield RunningFarm(store, master, worker)
+    finally:
+        await stop_all(worker, master, bus, store)
+
+
+@contextlib.contextmanager
+def stop_signals(on_signal: Callable[[int], None]) -> Generator[None, None, None]:
+    """Call ``on_signal`` with 1, 2, ... for each SIGINT or SIGTERM instead of ending the program."""
+    loop = asyncio.get_running_loop()
+    count = 0
+
+    def hear() -> None:
+        nonlocal count
+        count += 1
+        on_signal(count)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, hear)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

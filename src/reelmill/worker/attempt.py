@@ -1,0 +1,178 @@
+"""One attempt at one job: encode in a folder of its own, verify, settle, and only then publish."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from reelmill.domain.attempt import AttemptLog, AttemptReport, Grant, Progress
+from reelmill.domain.failure import Failure
+from reelmill.domain.job import Parameters, Result
+from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
+from reelmill.domain.media_path import resolve
+from reelmill.errors import InvalidField
+from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan
+from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.media_info import MediaInfo
+from reelmill.worker.probe import Probe
+from reelmill.worker.process import EngineProcess, Exit
+from reelmill.worker.publish import attempt_output, create_attempt, publish, refuse_taken_output, remove_attempt
+from reelmill.worker.reporter import Reporter
+from reelmill.worker.verify import hash_and_sync, verify
+
+log = structlog.get_logger()
+
+_TIMEOUT_FLOOR = 600.0
+_TIMEOUT_PER_MEDIA_SECOND = 240.0
+"""Without a timeout of its own a job may run this long: far beyond the slowest encoder that still makes progress."""
+
+
+class Workshop(NamedTuple):
+    """What all attempts of a worker share."""
+
+    node_id: str
+    media_root: Path
+    engines: dict[str, Engine]
+    probe: Probe
+    reporter: Reporter
+
+
+class Attempt:
+    """Runs one grant to its end. ``on_room`` is called once, as soon as its CPU units are free again."""
+
+    def __init__(self, grant: Grant, workshop: Workshop, on_room: Callable[[int], None]) -> None:
+        self.grant = grant
+        self.fence_at = 0.0
+        """When, on the loop's clock, the attempt must be over unless its lease was renewed."""
+        self.progress = Progress(grant.key)
+        self._workshop = workshop
+        self._on_room = on_room
+        self._has_room = True
+        self._log: AttemptLog | None = None
+        self._settled = False
+
+    async def run(self) -> None:
+        """Encode and publish, and report what happened. Cancelled, it ends the engine and reports nothing."""
+        root, key = self._workshop.media_root, self.grant.key
+        try:
+            await self._encode_and_publish()
+        except AttemptFailed as failed:
+            await self._report(Fail(failed.failure))
+        except Exception:  # a fault of ours: the job must not hang on it
+            log.exception("attempt_crashed", job=key.job_id, attempt=key.attempt)
+            message = "reelmill itself failed on this job; the worker's log has the details."
+            await self._report(Fail(Failure("platform_error", "internal_error", message)))
+        except asyncio.CancelledError:
+            if not self._settled:  # a settled output is waiting for its rename, by whoever comes first
+                remove_attempt(root, key)
+            raise
+        finally:
+            self._free_room()
+        await asyncio.to_thread(remove_attempt, root, key)
+
+    async def _encode_and_publish(self) -> None:
+        root = self._workshop.media_root
+        parameters = self.grant.parameters
+        folder = await asyncio.to_thread(create_attempt, root, self.grant.key)
+        target = _output_of(parameters)
+        if not parameters.overwrite:
+            refuse_taken_output(root, target)
+        source, input_path = await self._look_at_input(parameters)
+        plan = make_plan(self.grant, source, input_path, folder / "output")
+        plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
+        ended = await self._encode(plan)
+        self._free_room()
+        result = await self._verify(plan, ended, target)
+        self._settled = True  # or soon: from here on only the store knows
+        self._settled = await self._report(Settle(result))
+        if not self._settled:
+            return  # another attempt took over: this output must not be seen
+        await asyncio.shield(
+            asyncio.to_thread(publish, plan.output_path, root, target, result.sha256, overwrite=parameters.overwrite)
+        )
+        await self._report(Publish())
+
+    async def _look_at_input(self, parameters: Parameters) -> tuple[MediaInfo | None, Path | None]:
+        if parameters.input is None:
+            return None, None
+        try:
+            path = resolve("parameters.input", self._workshop.media_root, parameters.input)
+        except InvalidField as error:
+            failure = Failure("user_error", "input_outside_root", f"The input cannot be read: {error}.")
+            raise AttemptFailed(failure) from error
+        return await self._workshop.probe.probe(path), path
+
+    async def _encode(self, plan: EncodePlan) -> Exit:
+        engine = self._workshop.engines[self.grant.engine]
+        argv = engine.command(plan)
+        asked = self.grant.parameters.timeout
+        process = EngineProcess(
+            argv,
+            on_line=follow(engine, plan, self._note),
+            timeout=asked or _TIMEOUT_FLOOR + _TIMEOUT_PER_MEDIA_SECOND * plan.duration,
+        )
+        task = asyncio.current_task()
+        started = self._send(Start())
+        started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
+        ended = await process.run()
+        self._log = AttemptLog(shlex.join(argv), ended.stderr)
+        if ended.ending == "killed":
+            raise asyncio.CancelledError
+        if ended.failure is not None or ended.code != 0:
+            raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
+        return ended
+
+    def _note(self, reading: Reading) -> None:
+        # 100 % is said by the store when the output was verified, not by the engine.
+        percent = min(99.0, round(reading.percent, 1))
+        self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed)
+
+    async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
+        info = await self._workshop.probe.probe(plan.output_path, count_frames=True)
+        failure = verify(plan, info)
+        if failure is not None:
+            raise AttemptFailed(failure)
+        sha256, size = await asyncio.to_thread(hash_and_sync, plan.output_path)
+        return Result(
+            output=target,
+            size_bytes=size,
+            sha256=sha256,
+            container=info.container,
+            codec=info.codec,
+            width=info.width,
+            height=info.height,
+            fps=round(info.fps, 3),
+            duration=round(info.duration, 3),
+            frames=info.frames,
+            audio_codec=info.audio_codecs[0] if info.audio_codecs else None,
+            engine=self.grant.engine,
+            encode_seconds=round(ended.wall_seconds, 3),
+            cpu_seconds=round(ended.cpu_seconds, 3),
+            speed=round(info.duration / ended.wall_seconds, 3),
+        )
+
+    def _send(self, event: Report) -> asyncio.Future[bool]:
+        with_log = None if isinstance(event, Start) else self._log
+        if with_log is not None:
+            self._log = None  # once is enough
+        return self._workshop.reporter.send(AttemptReport(self.grant.key, self._workshop.node_id, event, with_log))
+
+    async def _report(self, event: Report) -> bool:
+        return await self._send(event)
+
+    def _free_room(self) -> None:
+        if self._has_room:
+            self._has_room = False
+            self._on_room(self.grant.units)
+
+
+def _output_of(parameters: Parameters) -> str:
+    if parameters.output is None:
+        raise AttemptFailed(Failure("user_error", "output_missing", "The job names no output."))
+    return parameters.output

@@ -1,0 +1,79 @@
+"""The reporter: brings what happened to attempts to a master, in order, until a master has said that it knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+import structlog
+
+from reelmill.bus.protocol import Bus
+from reelmill.bus.words import REPORT
+from reelmill.domain.attempt import AttemptReport
+from reelmill.service import Service
+
+log = structlog.get_logger()
+
+_ANSWER_SECONDS = 10.0
+_PAUSE_SECONDS = 0.5
+_AT_ONCE = 256
+_FLUSH_SECONDS = 5.0
+
+
+class _Unsent(NamedTuple):
+    report: AttemptReport
+    verdict: asyncio.Future[bool]
+
+
+class Reporter(Service):
+    """One request at a time carries all that waits, so reports keep their order and share the master's commit."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._waiting: deque[_Unsent] = deque()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="reporter")
+
+    async def stop(self) -> None:
+        """Bring what still waits, for a few seconds at most."""
+        if self._task is None:
+            return
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("reports_unsent", count=len(self._waiting))
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+    def send(self, report: AttemptReport) -> asyncio.Future[bool]:
+        """Queue the report; the future tells whether the store let it count, however long that takes."""
+        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Unsent(report, verdict))
+        self._idle.clear()
+        self._work.set()
+        return verdict
+
+    async def _run(self) -> None:
+        while True:
+            await self._work.wait()
+            batch = [self._waiting[index] for index in range(min(_AT_ONCE, len(self._waiting)))]
+            verdicts = await REPORT.ask(self._bus, [unsent.report for unsent in batch], _ANSWER_SECONDS)
+            if verdicts is None:  # it may have been heard all the same: a repeat counts once
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            for unsent, verdict in zip(batch, verdicts, strict=True):
+                self._waiting.popleft()
+                if not unsent.verdict.done():
+                    unsent.verdict.set_result(verdict)
+            if not self._waiting:
+                self._work.clear()
+                self._idle.set()

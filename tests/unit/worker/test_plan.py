@@ -1,0 +1,73 @@
+"""What exactly is encoded: size, length, cut and audio of an output, decided before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from reelmill.worker.engines.engine import EncodePlan, fit
+from reelmill.worker.media_info import MediaInfo
+
+PlanFor = Callable[..., EncodePlan]
+
+
+@pytest.mark.parametrize(
+    ("display", "expected"),
+    [
+        ((1920, 1080), (1920, 1080)),
+        ((640, 360), (1920, 1080)),
+        ((1024, 768), (1440, 1080)),
+        ((2048, 858), (1920, 804)),
+        ((1080, 1920), (608, 1080)),
+        ((10, 4000), (2, 1080)),
+        ((4000, 1), (1920, 2)),
+    ],
+)
+def test_a_picture_fills_its_box_and_keeps_its_aspect(display: tuple[int, int], expected: tuple[int, int]) -> None:
+    """The output is the largest even size in the scenario's box with the source's aspect."""
+    assert expected == fit(display, (1920, 1080))
+
+
+def test_aspect_counts_as_a_player_shows_it(source: MediaInfo, plan_for: PlanFor) -> None:
+    """Pixel shape and rotation are part of the aspect: PAL widescreen is 16:9, a phone's film stands upright."""
+    wide = msgspec.structs.replace(source, width=720, height=576, sar=(64, 45))
+    upright = msgspec.structs.replace(source, width=1920, height=1080, rotation=90)
+    plans = [plan_for("720p30-h264", film) for film in (wide, upright)]
+    assert [(plan.width, plan.height) for plan in plans] == [(1280, 720), (404, 720)]
+
+
+@pytest.mark.parametrize(("asked", "limit", "duration"), [(None, None, 10.0), (4.0, 4.0, 4.0), (60.0, None, 10.0)])
+def test_a_real_input_keeps_its_length_unless_cut(
+    source: MediaInfo, plan_for: PlanFor, asked: float | None, limit: float | None, duration: float
+) -> None:
+    """A duration cuts the input; one beyond its end changes nothing."""
+    plan = plan_for(source=source, duration=asked)
+    assert (limit, duration, duration) == (plan.limit, plan.duration, plan.video_duration)
+
+
+def test_a_picture_shorter_than_its_sound_is_expected_as_it_is(source: MediaInfo, plan_for: PlanFor) -> None:
+    """The file lasts as long as its longest stream, and its picture as long as the source's picture."""
+    film = msgspec.structs.replace(source, duration=12.0)
+    plan = plan_for(source=film, duration=11.0)
+    assert (plan.duration, plan.video_duration) == (11.0, 10.0)
+
+
+def test_audio_is_copied_only_when_it_is_aac(source: MediaInfo, plan_for: PlanFor) -> None:
+    """Every audio stream is kept: AAC as it is, anything else encoded; without audio there is none."""
+    mixed = msgspec.structs.replace(source, audio_codecs=("aac", "ac3"))
+    silent = msgspec.structs.replace(source, audio_codecs=())
+    plans = [plan_for(source=film) for film in (mixed, silent, None)]
+    assert [plan.audio for plan in plans] == [("copy", "encode"), (), ()]
+
+
+def test_a_synthetic_job_fills_the_whole_box(plan_for: PlanFor) -> None:
+    """Without an input the scenario's own size is encoded, for ten seconds or as long as asked."""
+    plans = [plan_for("480p60-h265", duration=seconds) for seconds in (None, 2.5)]
+    assert [(plan.width, plan.height, plan.duration) for plan in plans] == [(854, 480, 10.0), (854, 480, 2.5)]
+
+
+def test_the_container_follows_the_name_in_any_case(plan_for: PlanFor) -> None:
+    """``.MKV`` is Matroska, ``.mp4`` is MP4."""
+    assert [plan_for(output=name).container for name in ("a.MKV", "a.mp4")] == ["matroska", "mp4"]

@@ -49,7 +49,6 @@ def create_app(farm: Farm) -> Litestar:
             metrics,
         ],
         dependencies={"farm": Provide(lambda: farm, sync_to_thread=False)},
-        signature_types=[Farm],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,

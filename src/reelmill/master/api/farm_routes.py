@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated
 
 from litestar import Controller, MediaType, Response, delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from reelmill import __version__
 from reelmill.domain.job import TERMINAL, Job
@@ -26,6 +26,7 @@ from reelmill.master.api.answers import (
     answer_launch,
     answer_node,
 )
+from reelmill.master.api.dependency import TheFarm
 from reelmill.master.api.jobs import tell_canceled
 from reelmill.master.farm import Farm
 from reelmill.store.control import cancel_launch
@@ -57,18 +58,18 @@ class LaunchesController(Controller):
     tags = ("launches",)
 
     @get("/")
-    async def list(self, farm: Farm, limit: Annotated[int, Parameter(ge=1, le=1000)] = 100) -> LaunchesAnswer:
+    async def list(self, farm: TheFarm, limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100) -> LaunchesAnswer:
         """List the latest launches, newest first."""
         found = await farm.store.read(lambda tx: list_launches(tx, limit))
         return LaunchesAnswer(launches=[_show_launch(launch) for launch in found], count=len(found))
 
     @get("/{launch_id:str}")
-    async def show(self, farm: Farm, launch_id: str) -> LaunchAnswer:
+    async def show(self, farm: TheFarm, launch_id: FromPath[str]) -> LaunchAnswer:
         """Show a launch with its jobs by status; costs the same however large it is."""
         return await _find_launch(farm, launch_id)
 
     @get("/{launch_id:str}/timings")
-    async def timings(self, farm: Farm, launch_id: str) -> LaunchTimingsAnswer:
+    async def timings(self, farm: TheFarm, launch_id: FromPath[str]) -> LaunchTimingsAnswer:
         """Show how long the jobs of a launch waited and ran; reads every job of the launch."""
         launch = await _find_launch(farm, launch_id)
         timings = await farm.store.read(lambda tx: launch_timings(tx, launch_id))
@@ -79,7 +80,7 @@ class LaunchesController(Controller):
         return LaunchTimingsAnswer(launch=launch, wall_seconds=wall, jobs_per_second=rate, timings=timings)
 
     @post("/{launch_id:str}/cancel", status_code=200)
-    async def cancel(self, farm: Farm, launch_id: str) -> CancelLaunchAnswer:
+    async def cancel(self, farm: TheFarm, launch_id: FromPath[str]) -> CancelLaunchAnswer:
         """Cancel every job of the launch that has not ended."""
         await _find_launch(farm, launch_id)
         canceled = 0
@@ -101,28 +102,28 @@ class NodesController(Controller):
     tags = ("nodes",)
 
     @get("/")
-    async def list(self, farm: Farm) -> NodesAnswer:
+    async def list(self, farm: TheFarm) -> NodesAnswer:
         """List the nodes, online ones first."""
         found = await _nodes(farm)
         return NodesAnswer(nodes=[answer_node(node) for node in found], count=len(found))
 
     @get("/{node_id:str}")
-    async def show(self, farm: Farm, node_id: str) -> NodeAnswer:
+    async def show(self, farm: TheFarm, node_id: FromPath[str]) -> NodeAnswer:
         """Show one node, by id or by name."""
         return answer_node(await _find_node(farm, node_id))
 
     @post("/{node_id:str}/drain", status_code=200)
-    async def drain(self, farm: Farm, node_id: str) -> NodeAnswer:
+    async def drain(self, farm: TheFarm, node_id: FromPath[str]) -> NodeAnswer:
         """Give the node no new jobs; what it runs goes on."""
         return await _set_draining(farm, node_id, True)
 
     @post("/{node_id:str}/resume", status_code=200)
-    async def resume(self, farm: Farm, node_id: str) -> NodeAnswer:
+    async def resume(self, farm: TheFarm, node_id: FromPath[str]) -> NodeAnswer:
         """Give the node jobs again."""
         return await _set_draining(farm, node_id, False)
 
     @delete("/{node_id:str}", status_code=204)
-    async def forget(self, farm: Farm, node_id: str) -> None:
+    async def forget(self, farm: TheFarm, node_id: FromPath[str]) -> None:
         """Drop a node from the list; one that is alive comes back with its next sign of life."""
         node = await _find_node(farm, node_id)
         await farm.change(lambda tx, _rules: forget_node(tx, node.id))
@@ -159,13 +160,13 @@ class ScenariosController(Controller):
         return ScenariosAnswer(scenarios=list(CATALOGUE.values()), count=len(CATALOGUE))
 
     @get("/{name:str}", sync_to_thread=False)
-    def show(self, name: str) -> Scenario:
+    def show(self, name: FromPath[str]) -> Scenario:
         """Show one scenario."""
         return find_scenario(name)
 
 
 @get("/health", tags=["farm"])
-async def health(farm: Farm) -> Response[HealthAnswer]:
+async def health(farm: TheFarm) -> Response[HealthAnswer]:
     """Say whether the farm can take jobs: 200 `healthy`, or 503 with the reasons."""
     reasons: list[str] = []
     jobs: dict[str, int] = {}
@@ -199,7 +200,7 @@ def livez() -> str:
 
 
 @get("/readyz", tags=["farm"], media_type=MediaType.TEXT)
-async def readyz(farm: Farm) -> Response[str]:
+async def readyz(farm: TheFarm) -> Response[str]:
     """Say whether the store answers."""
     try:
         await farm.store.read(read_counts)
@@ -209,7 +210,7 @@ async def readyz(farm: Farm) -> Response[str]:
 
 
 @get("/metrics", tags=["farm"])
-async def metrics(farm: Farm) -> Response[bytes]:
+async def metrics(farm: TheFarm) -> Response[bytes]:
     """Give the metrics as Prometheus text."""
     counts = await farm.store.read(read_counts)
     text = farm.metrics.render(counts, await _nodes(farm))

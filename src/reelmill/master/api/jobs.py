@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
 from reelmill.bus.words import drop_notice
@@ -28,6 +28,7 @@ from reelmill.master.api.answers import (
     answer_job,
     answer_transition,
 )
+from reelmill.master.api.dependency import TheFarm
 from reelmill.master.api.job_query import JobQuery, read_query
 from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one
 from reelmill.master.farm import Farm
@@ -69,8 +70,8 @@ class JobsController(Controller):
     async def submit(
         self,
         request: Request[Any, Any, Any],
-        farm: Farm,
-        idempotency_key: Annotated[str | None, Parameter(header="Idempotency-Key")] = None,
+        farm: TheFarm,
+        idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
     ) -> Response[JobAnswer]:
         """Submit one job: 201 with the job after it is safely stored, 200 when its key was used for it before."""
         asked = JOB_DECODER.decode(await request.body())
@@ -82,13 +83,13 @@ class JobsController(Controller):
         return Response(answer_job(accepted.job), status_code=201 if accepted.created else 200)
 
     @post("/batch", operation_class=_body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'))
-    async def submit_batch(self, request: Request[Any, Any, Any], farm: Farm) -> Response[BatchAnswer]:
+    async def submit_batch(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[BatchAnswer]:
         """Submit up to 10,000 jobs: one answer each, in order. A bad item never sinks the good ones."""
         answer = await accept_batch(farm, await request.body())
         return Response(answer, status_code=201 if answer.accepted else 422)
 
     @get("/")
-    async def list(self, request: Request[Any, Any, Any], farm: Farm) -> Response[JobPage] | Stream:
+    async def list(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[JobPage] | Stream:
         """List jobs by sequence number.
 
         Filters: status, queue, priority, scenario, engine, launch, node, tenant (each may come several times or with
@@ -104,7 +105,7 @@ class JobsController(Controller):
         return Response(page, media_type="application/json")  # type: ignore[return-value]
 
     @get("/summary")
-    async def summary(self, farm: Farm) -> Summary:
+    async def summary(self, farm: TheFarm) -> Summary:
         """Count jobs by status, queue, priority and scenario; costs the same however many there are."""
         counts = await farm.store.read(read_counts)
         totals: dict[str, Counter[str]] = {name: Counter() for name in ("status", "queue", "priority", "scenario")}
@@ -121,40 +122,40 @@ class JobsController(Controller):
         )
 
     @get("/{reference:str}")
-    async def show(self, farm: Farm, reference: str) -> JobAnswer:
+    async def show(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Show one job, by id or by sequence number."""
         return answer_job(await find_job(farm, reference))
 
     @get("/{reference:str}/history")
-    async def history(self, farm: Farm, reference: str) -> HistoryAnswer:
+    async def history(self, farm: TheFarm, reference: FromPath[str]) -> HistoryAnswer:
         """Show every step of a job, oldest first."""
         job = await find_job(farm, reference)
         steps = await farm.store.read(lambda tx: read_history(tx, job))
         return HistoryAnswer(job_id=job.id, history=[answer_transition(step) for step in steps])
 
     @get("/{reference:str}/logs")
-    async def logs(self, farm: Farm, reference: str) -> LogsAnswer:
+    async def logs(self, farm: TheFarm, reference: FromPath[str]) -> LogsAnswer:
         """Show what each attempt's engine was told and what it said."""
         job = await find_job(farm, reference)
         return LogsAnswer(job_id=job.id, attempts=await farm.store.read(lambda tx: read_logs(tx, job)))
 
     @post("/{reference:str}/cancel", status_code=200)
-    async def cancel(self, farm: Farm, reference: str) -> JobAnswer:
+    async def cancel(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Cancel a job that has not ended; a running engine is killed."""
         return await _act(farm, reference, "cancel")
 
     @post("/{reference:str}/pause", status_code=200)
-    async def pause(self, farm: Farm, reference: str) -> JobAnswer:
+    async def pause(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Let a waiting job wait until it is resumed."""
         return await _act(farm, reference, "pause")
 
     @post("/{reference:str}/resume", status_code=200)
-    async def resume(self, farm: Farm, reference: str) -> JobAnswer:
+    async def resume(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Let a paused job go on."""
         return await _act(farm, reference, "resume")
 
     @post("/{reference:str}/retry", status_code=200)
-    async def retry(self, farm: Farm, reference: str) -> JobAnswer:
+    async def retry(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Try a failed, timed out or canceled job again, with all its tries."""
         return await _act(farm, reference, "retry")
 

@@ -11,7 +11,7 @@ from litestar import MediaType, Response, get
 
 from reelmill import __version__
 from reelmill.domain.job import QUEUES, STATUSES
-from reelmill.master.farm import Farm
+from reelmill.master.api.dependency import TheFarm
 from reelmill.store.counts import read_counts
 from reelmill.store.launches import list_launches
 from reelmill.store.listing import JobFilter, count_completed_since, list_jobs
@@ -52,7 +52,7 @@ def _read(tx: Tx, now: float) -> dict[str, Any]:
 
 
 @get("/", include_in_schema=False, media_type=MediaType.HTML)
-async def live_page(farm: Farm) -> Response[str]:
+async def live_page(farm: TheFarm) -> Response[str]:
     """Show the farm to a person."""
     now = farm.clock.now()
     seen = await farm.store.read(lambda tx: _read(tx, now))

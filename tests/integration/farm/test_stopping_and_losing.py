@@ -1,0 +1,193 @@
+"""Workers that stop, die, are cut off or come late: nothing is lost, nothing is published twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import psutil
+
+from reelmill.bus.memory import MemoryBus
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer
+from reelmill.domain.job import Result
+from reelmill.domain.lifecycle import Settle, Start
+from reelmill.domain.retry import RetryPolicy
+from reelmill.store.attempts import report
+from reelmill.store.claim import claim
+from reelmill.store.transition import Rules
+from reelmill.worker.publish import attempt_output, create_attempt
+from reelmill.worker.verify import hash_and_sync
+
+from .conftest import FarmMaker, FarmUnderTest
+
+
+def engines() -> list[psutil.Process]:
+    """The ffmpeg processes that this test's farm runs."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "ffmpeg" in child.name()]
+
+
+async def no_engine_within(seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while engines():
+            await asyncio.sleep(0.01)
+
+
+async def test_jobs_start_strictly_by_queue_priority_and_arrival(make_farm: FarmMaker) -> None:
+    """P10: with room for one, all nine classes submitted in shuffled order start in the order of the farm."""
+    farm = make_farm(slots=1)
+    await farm.start_master()
+    classes = [(queue, priority) for queue in ("live", "default", "batch") for priority in ("high", "medium", "low")]
+    shuffled = random.Random(7).sample(classes * 2, 18)
+    for queue, priority in shuffled:
+        body = {"scenario": "720p30-h264", "queue": queue, "priority": priority, "parameters": {"duration": 0.1}}
+        (await farm.http.post("/jobs", json=body)).raise_for_status()
+    await farm.worker.start()
+    jobs = (await farm.get("/jobs"))["jobs"]
+    for job in jobs:
+        await farm.ended(job)
+    started = sorted((await farm.get("/jobs"))["jobs"], key=lambda job: job["started_at"])
+    expected = sorted(jobs, key=lambda job: (classes.index((job["queue"], job["priority"])), job["sequence_number"]))
+    assert [job["sequence_number"] for job in expected] == [job["sequence_number"] for job in started]
+
+
+async def test_a_canceled_job_ends_its_engine_within_a_second_and_publishes_nothing(farm: FarmUnderTest) -> None:
+    """Cancel reaches a running engine; what it had encoded is removed."""
+    job = await farm.running(await farm.submit("1080p60-h264", duration=600))
+    (await farm.http.post(f"/jobs/{job['id']}/cancel")).raise_for_status()
+    await no_engine_within(1.0)
+    while farm.worker.running_jobs:
+        await asyncio.sleep(0.01)
+    assert ((await farm.job(job))["status"], farm.outputs(), farm.attempt_folders()) == ("canceled", [], [])
+
+
+async def test_draining_finishes_what_runs_and_starts_nothing(farm: FarmUnderTest) -> None:
+    """P7: the first SIGTERM lets running jobs end, with their leases renewed, and leaves the others queued."""
+    jobs = [await farm.submit("720p30-h264", duration=2) for _ in range(3)]
+    await farm.running(jobs[0])
+    await farm.worker.drain()
+    assert [(await farm.job(job))["status"] for job in jobs] == ["completed", "queued", "queued"]
+
+
+async def test_stopping_gives_running_jobs_back_at_once(farm: FarmUnderTest) -> None:
+    """P7: the second SIGTERM requeues; it is not held against the job."""
+    job = await farm.running(await farm.submit("1080p60-h264", duration=600))
+    await farm.worker.stop()
+    seen = await farm.job(job)
+    assert (seen["status"], seen["failures"], seen["crashes"]) == ("queued", 0, 0)
+    assert (engines(), farm.attempt_folders()) == ([], [])
+
+
+async def test_after_the_farm_died_its_jobs_run_again_at_once(make_farm: FarmMaker) -> None:
+    """P1, P4: what was running when the process was killed is queued again by the next start, long before its lease."""
+    first = make_farm()
+    await first.start_master()
+    job = await first.submit("480p30-h264", duration=0.2)
+    await _claim_as_dead_worker(first)
+    await first.stop()
+    second = make_farm(retry_base_seconds=0)
+    await second.start_master()
+    await second.worker.start()
+    seen = await second.ended(job)
+    assert (seen["status"], seen["attempt"], seen["crashes"]) == ("completed", 2, 1)
+
+
+async def test_a_settled_output_is_published_without_encoding_again(make_farm: FarmMaker, clip: Path) -> None:
+    """A crash between settle and publish: the next worker finishes the rename, idempotently."""
+    first = make_farm()
+    await first.start_master()
+    job = await first.submit("480p30-h264", duration=0.2)
+    key = await _claim_as_dead_worker(first)
+    output = attempt_output(create_attempt(first.media, key), "mp4")
+    output.write_bytes(clip.read_bytes())
+    sha256, size = hash_and_sync(output)
+    await _settle_as_dead_worker(first, key, job["parameters"]["output"], sha256, size)
+    await first.stop()
+    second = make_farm()
+    await second.start_master()
+    await second.worker.start()
+    seen = await second.ended(job)
+    assert ("completed", 1, sha256) == (seen["status"], seen["attempt"], seen["result"]["sha256"])
+    assert clip.read_bytes() == (second.media / seen["result"]["output"]).read_bytes()
+    assert second.attempt_folders() == []
+
+
+async def test_a_late_attempt_cannot_publish(farm: FarmUnderTest) -> None:
+    """P3: an attempt whose job was given to another meanwhile is told no, and its output is never seen."""
+    job = await farm.running(await farm.submit("480p30-h264", duration=3))
+    await farm.store.write(lambda tx: tx.exec_driver_sql("UPDATE jobs SET attempt = attempt + 1"))
+    while farm.worker.running_jobs:
+        await asyncio.sleep(0.02)
+    assert ((await farm.job(job))["status"], farm.outputs(), farm.attempt_folders()) == ("running", [], [])
+
+
+class DeafBus(MemoryBus):
+    """A bus that loses every beat while ``deaf``: the farm's network is cut, not its workers."""
+
+    deaf = False
+
+    async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
+        return None if self.deaf and subject == "beat" else await super().request(subject, word, timeout_seconds)
+
+
+async def test_a_worker_that_cannot_renew_ends_its_engine_before_the_lease_is_over(make_farm: FarmMaker) -> None:
+    """At two thirds of the lease, on its own clock, a cut-off worker kills what it runs."""
+    bus = DeafBus()
+    farm = make_farm(bus=bus, lease_seconds=3.0)
+    await farm.start_master()
+    await farm.worker.start()
+    await farm.running(await farm.submit("1080p60-h264", duration=600))
+    cut_at = time.monotonic()
+    bus.deaf = True
+    await no_engine_within(3.0)
+    assert time.monotonic() - cut_at < 3.0
+
+
+async def test_leftovers_of_dead_attempts_are_removed_and_foreign_ones_kept(make_farm: FarmMaker) -> None:
+    """A start cleans up what its own farm's dead attempts left, and touches nothing that may be another farm's."""
+    first = make_farm()
+    await first.start_master()
+    await first.submit("480p30-h264", duration=0.2)
+    dead = await _claim_as_dead_worker(first)
+    create_attempt(first.media, dead)
+    create_attempt(first.media, AttemptKey("another-farms-job", 1))
+    await first.stop()
+    second = make_farm()
+    await second.start_master()
+    await second.worker.start()
+    assert second.attempt_folders() == ["another-farms-job.1"]
+
+
+def _rules() -> Rules:
+    return Rules(time.time(), RetryPolicy(), random.Random(0))
+
+
+async def _claim_as_dead_worker(farm: FarmUnderTest) -> AttemptKey:
+    """Take the job as a worker would, and never be heard of again."""
+    offer = Offer("dead", "dead", farm.inventory.capabilities, 2)
+    [grant] = await farm.store.write(lambda tx: claim(tx, offer, 30.0, _rules()))
+    return grant.key
+
+
+async def _settle_as_dead_worker(farm: FarmUnderTest, key: AttemptKey, output: str, sha256: str, size: int) -> None:
+    result = Result(
+        output=output,
+        size_bytes=size,
+        sha256=sha256,
+        container="mp4",
+        codec="h264",
+        width=854,
+        height=480,
+        fps=30.0,
+        duration=0.2,
+        frames=6,
+        audio_codec=None,
+        engine="ffmpeg",
+        encode_seconds=0.1,
+        cpu_seconds=0.1,
+        speed=2.0,
+    )
+    reports = [AttemptReport(key, "dead", event) for event in (Start(), Settle(result))]
+    assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]

@@ -27,10 +27,15 @@ PRESETS = {"h264": "ultrafast", "h265": "ultrafast", "vp9": "8", "av1": "12"}
 
 
 def plan_for(
-    output: Path, source: MediaInfo | None = None, path: Path | None = None, *, codec: str = "h264", **asked: float
+    output: Path,
+    source: MediaInfo | None = None,
+    path: Path | None = None,
+    *,
+    codec: str = "h264",
+    duration: float | None = None,
 ) -> EncodePlan:
     scenario = Scenario(f"240p30-{codec}", 426, 240, 30, codec, 300_000, 300_000, PRESETS[codec], 2)
-    parameters = Parameters(bitrate=300_000, output=output.name, **asked)
+    parameters = Parameters(bitrate=300_000, output=output.name, duration=duration)
     return make_plan(Grant(AttemptKey("j", 1), scenario, "ffmpeg", parameters, 2, 30.0), source, path, output)
 
 

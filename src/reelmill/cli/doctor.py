@@ -1,0 +1,120 @@
+"""`reelmill doctor`: what is wrong with this machine, and what to type."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from reelmill.cli.output import Format, FormatOption, show_rows
+from reelmill.errors import ReelmillError, StartupError
+
+if TYPE_CHECKING:
+    from reelmill.settings import Settings
+
+_LEAST_FREE = 1024**3
+_OLDEST_SQLITE = (3, 35, 0)
+
+
+class Finding(NamedTuple):
+    """One thing looked at: what, whether it is ``ok``, a ``warning`` or an ``error``, what was found, what to do."""
+
+    check: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+def doctor(
+    port: Annotated[int | None, typer.Option(help="Port to check.", show_default="8080")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the database.")] = None,
+    media: Annotated[Path | None, typer.Option(help="Folder of the media.")] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Look for what would keep a farm from running here; exit 1 when something would."""
+    from reelmill.settings import load_settings
+
+    settings = load_settings({"port": port, "data": data, "media": media})
+    findings = [*_check_python(), *asyncio.run(_check_ffmpeg()), *_check_machine(settings), _check_port(settings)]
+    show_rows([finding._asdict() for finding in findings], ["check", "state", "found", "advice"], output)
+    if any(finding.state == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _check_python() -> Iterator[Finding]:
+    version = sys.version.split()[0]
+    yield Finding("python", "ok", f"{version} ({sys.executable})")
+    old = sqlite3.sqlite_version_info < _OLDEST_SQLITE
+    yield Finding(
+        "sqlite",
+        "error" if old else "ok",
+        sqlite3.sqlite_version,
+        "use a Python with SQLite 3.35 or newer" if old else "",
+    )
+
+
+async def _check_ffmpeg() -> list[Finding]:
+    from reelmill.worker.inventory import discover
+
+    try:
+        inventory = await discover()
+    except StartupError as error:
+        return [Finding("ffmpeg", "error", "none that runs", str(error))]
+    findings = [Finding("ffmpeg", "ok", f"{inventory.ffmpeg.version} ({inventory.ffmpeg.path})")]
+    findings.append(Finding("cores", "ok", f"{inventory.capabilities.units} units"))
+    for trial in inventory.trials:
+        needed = trial.codec not in inventory.encoders
+        state = "ok" if trial.ok else "error" if needed else "warning"
+        advice = f"{trial.codec} jobs cannot run here; install an ffmpeg that has it" if needed else ""
+        findings.append(Finding(f"encoder {trial.encoder}", state, trial.error or "works", advice))
+    return findings
+
+
+def _check_machine(settings: Settings) -> Iterator[Finding]:
+    setpriv = shutil.which("setpriv")
+    advice = "install util-linux: without it an engine may outlive a killed worker"
+    yield Finding("setpriv", "ok" if setpriv else "warning", setpriv or "not found", "" if setpriv else advice)
+    for name, folder in (("data", settings.data), ("media", settings.media)):
+        yield _check_folder(name, folder)
+
+
+def _check_folder(name: str, folder: Path) -> Finding:
+    check = f"{name} folder"
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(check, "error", f"{folder} cannot be written", f"choose another with --{name}, or `chmod u+w`")
+    free = shutil.disk_usage(existing).free
+    found = f"{folder} ({free / 1024**3:.1f} GiB free)"
+    if free < _LEAST_FREE:
+        return Finding(check, "warning", found, "free some space: outputs and the database need it")
+    return Finding(check, "ok", found)
+
+
+def _check_port(settings: Settings) -> Finding:
+    check = f"port {settings.port}"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return _judge_taken_port(check, settings, error)
+    return Finding(check, "ok", "free")
+
+
+def _judge_taken_port(check: str, settings: Settings, error: OSError) -> Finding:
+    from reelmill.cli.master_client import call_master
+
+    try:
+        version = call_master(f"http://{settings.host}:{settings.port}", lambda client: client.health()).version
+    except ReelmillError:
+        reason = error.strerror or str(error)
+        return Finding(check, "error", reason, "stop what uses it, or start the farm with another --port")
+    return Finding(check, "ok", f"a reelmill {version} answers there")

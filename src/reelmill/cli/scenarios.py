@@ -1,0 +1,38 @@
+"""`reelmill scenarios`: what a job may ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from reelmill.cli.output import Format, FormatOption, show_record, show_rows
+from reelmill.domain.quantity import format_bitrate
+from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
+
+scenarios_app = typer.Typer(help="What a job may ask for.", no_args_is_help=True)
+
+
+def _row(scenario: Scenario, *, readable: bool) -> dict[str, object]:
+    row = msgspec.structs.asdict(scenario)
+    if readable:
+        row["size"] = f"{scenario.width}x{scenario.height}"
+        row["bitrate"] = f"{format_bitrate(scenario.bitrate_low)} to {format_bitrate(scenario.bitrate_high)}"
+    return row
+
+
+@scenarios_app.command("list")
+def list_scenarios(output: FormatOption = Format.TABLE) -> None:
+    """List the scenarios: size, rate, codec, usual bitrates, and cost in CPU units."""
+    rows = [_row(scenario, readable=output is Format.TABLE) for scenario in CATALOGUE.values()]
+    columns = ["name", "size", "fps", "codec", "bitrate", "preset", "cost"]
+    show_rows(rows, columns if output is Format.TABLE else list(Scenario.__struct_fields__), output)
+
+
+@scenarios_app.command("show")
+def show_scenario(
+    name: Annotated[str, typer.Argument(help="Such as 1080p60-h264.")], output: FormatOption = Format.TABLE
+) -> None:
+    """Show one scenario."""
+    show_record(_row(find_scenario(name), readable=False), output)

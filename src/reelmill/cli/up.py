@@ -1,0 +1,108 @@
+"""`reelmill up`: a whole farm on this machine, with nothing to install."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reelmill import __version__
+from reelmill.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from reelmill.cli.farm import RunningFarm
+    from reelmill.settings import Settings
+    from reelmill.worker.inventory import Inventory
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes a free one.", show_default="8080")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the database.", show_default="~/.local/share/reelmill")
+    ] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(help="Folder that jobs may read from and write to.", show_default="the current folder"),
+    ] = None,
+    slots: Annotated[int | None, typer.Option(help="CPU units to use.", show_default="one per core")] = None,
+    reserve_live: Annotated[
+        int | None, typer.Option(help="CPU units kept free for the live queue.", show_default="0")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Start a farm on this machine: API, live page, scheduler and one worker.
+
+    Ctrl-C (or SIGTERM) lets the running jobs finish; a second one gives them back to the queue and ends at once.
+    """
+    import uvloop
+
+    from reelmill.logs import configure_logs
+    from reelmill.settings import load_settings
+
+    flags = {
+        "host": host,
+        "port": port,
+        "data": data,
+        "media": media,
+        "slots": slots,
+        "reserve_live": reserve_live,
+    }
+    settings = load_settings(flags)
+    configure_logs(verbose=verbose)
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from reelmill.cli.farm import run_farm, stop_signals
+    from reelmill.worker.inventory import discover
+
+    inventory = await discover(settings.slots)
+    wanted = asyncio.Event()
+    urgent = asyncio.Event()
+
+    def on_signal(count: int) -> None:
+        (wanted if count == 1 else urgent).set()
+
+    with stop_signals(on_signal):
+        async with run_farm(settings, inventory) as farm:
+            _announce(settings, inventory, farm)
+            await _until(wanted.wait(), farm.store.failed)
+            if farm.store.failed.done():
+                raise StoreUnavailable(farm.store.failed.result())
+            if farm.worker.running_jobs:
+                _say(f"finishing {farm.worker.running_jobs} running job(s); Ctrl-C again gives them back to the queue")
+            await _until(farm.worker.drain(), urgent.wait())
+    _say("stopped")
+
+
+async def _until(*awaitables: Awaitable[object]) -> None:
+    """Return when the first of them is done; the waiting for the others ends."""
+    futures = [asyncio.ensure_future(_wait(awaitable)) for awaitable in awaitables]
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    for future in futures:
+        if not future.done():
+            future.cancel()
+
+
+async def _wait(awaitable: Awaitable[object]) -> None:
+    # a future is shared with others: it must not be cancelled with the waiting for it
+    await (asyncio.shield(awaitable) if isinstance(awaitable, asyncio.Future) else awaitable)
+
+
+def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> None:
+    codecs = ", ".join(inventory.encoders) or "none: `reelmill doctor` says why"
+    typer.echo(f"reelmill {__version__} is up: {farm.master.url}")
+    _say(f"  cores     {inventory.capabilities.units} units")
+    _say(f"  ffmpeg    {inventory.ffmpeg.version} ({inventory.ffmpeg.path})")
+    _say(f"  encoders  {codecs}")
+    _say(f"  media     {settings.media}")
+    _say(f"  database  {settings.data / 'farm.db'}")
+    _say(f"Launch jobs with `reelmill launch`, watch them at {farm.master.url}, stop with Ctrl-C.")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -46,7 +46,10 @@ def check_media_path(field: str, path: str, root: Path | None = None) -> str:
 def resolve(field: str, root: Path, relative: str) -> Path:
     """The absolute path of ``relative`` under ``root`` with links followed; InvalidField when a link leads out."""
     real_root = root.resolve()
-    real = (real_root / check_media_path(field, relative)).resolve()
+    try:
+        real = (real_root / check_media_path(field, relative)).resolve()
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
+        raise InvalidField(field, f"{relative!r} is a link that runs in a circle, or cannot be followed") from error
     if not real.is_relative_to(real_root):
         raise InvalidField(field, f"{relative!r} is a link that leads out of the media root")
     return real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _BITRATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmMgG]?)(?:bps|bit/s|b/s)?")
@@ -14,17 +15,19 @@ _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 def parse_bitrate(text: str) -> int:
     """Bits per second from ``"5M"``, ``"2500k"``, ``"800000"`` or ``"5Mbps"``; ValueError when it is none of these."""
     match = _BITRATE.fullmatch(text.strip())
-    if not match:
-        raise ValueError(f"{text!r} is not a bitrate; write bits per second, such as 5M, 2500k or 800000")
-    return round(float(match["number"]) * _BITRATE_UNITS[match["unit"].lower()])
+    rate = float(match["number"]) * _BITRATE_UNITS[match["unit"].lower()] if match else math.inf
+    if math.isinf(rate):  # no number, or more digits than any number needs
+        raise ValueError(f"{_shown(text)} is not a bitrate; write bits per second, such as 5M, 2500k or 800000")
+    return round(rate)
 
 
 def parse_duration(text: str) -> float:
     """Seconds from ``"90"``, ``"1.5s"``, ``"250ms"``, ``"2m"`` or ``"1h"``; ValueError when it is none of these."""
     match = _DURATION.fullmatch(text.strip())
-    if not match:
-        raise ValueError(f"{text!r} is not a duration; write seconds, or 250ms, 90s, 2m, 1h")
-    return float(match["number"]) * _DURATION_UNITS[match["unit"]]
+    seconds = float(match["number"]) * _DURATION_UNITS[match["unit"]] if match else math.inf
+    if math.isinf(seconds):
+        raise ValueError(f"{_shown(text)} is not a duration; write seconds, or 250ms, 90s, 2m, 1h")
+    return seconds
 
 
 def parse_count(text: str) -> int:
@@ -32,8 +35,12 @@ def parse_count(text: str) -> int:
     match = _COUNT.fullmatch(text.strip())
     count = float(match["number"]) * _BITRATE_UNITS[match["unit"].lower()] if match else 0.5
     if not count.is_integer():
-        raise ValueError(f"{text!r} is not a count; write a whole number, such as 1000 or 10k")
+        raise ValueError(f"{_shown(text)} is not a count; write a whole number, such as 1000 or 10k")
     return int(count)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def format_bitrate(bits_per_second: float) -> str:

@@ -17,5 +17,5 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
     def backoff(self, failures: int, rng: random.Random) -> float:
         """Seconds to wait after the ``failures``-th failure: full jitter below a doubling ceiling."""
-        ceiling = min(self.cap_seconds, self.base_seconds * 2 ** max(0, failures - 1))
+        ceiling = min(self.cap_seconds, self.base_seconds * 2.0 ** min(max(0, failures - 1), 64))
         return rng.uniform(0, ceiling)

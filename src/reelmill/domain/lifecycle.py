@@ -151,8 +151,7 @@ def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
         case Settle():
             return Decision(_settled(job, event.result), "output verified")
         case Publish():
-            done = change(job, status="completed", completed_at=now, lease_until=None)
-            return Decision(done, "output published")
+            return Decision(_published(job, now), "output published")
         case Fail():
             failed = change(job, failures=job.failures + 1, winner=None, result=None)
             again = event.failure.retryable and failed.failures < policy.max_failures
@@ -193,6 +192,19 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
 def _settled(job: Job, result: Result) -> Job:
     fps = round(result.frames / result.encode_seconds, 1) if result.encode_seconds > 0 else None
     return msgspec.structs.replace(job, winner=job.attempt, result=result, progress=100.0, fps=fps, speed=result.speed)
+
+
+def _published(job: Job, now: float) -> Job:
+    """What went wrong in earlier attempts stays in the history; the job itself went well."""
+    return msgspec.structs.replace(
+        job,
+        status="completed",
+        completed_at=now,
+        lease_until=None,
+        failure_reason=None,
+        error_code=None,
+        error=None,
+    )
 
 
 def _released(job: Job) -> Job:

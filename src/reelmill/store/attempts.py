@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, select, text, update
+import msgspec
+from sqlalchemy import bindparam, select, text, update
 
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatAnswer, Progress, UnpublishedOutput
 from reelmill.domain.job import ACTIVE, Job
-from reelmill.domain.lifecycle import Lose, NotAllowed, Publish, Return, Settle, Start
+from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
 from reelmill.store.nodes import note_departure, note_node
 from reelmill.store.protocol import Tx
@@ -45,8 +46,8 @@ _RENEW = (
         lease_until=bindparam("lease_until"),
         # a settled job is complete whatever an old sign of life says
         progress=text("CASE WHEN winner IS NULL THEN :progress ELSE progress END"),
-        fps=bindparam("fps"),
-        speed=bindparam("speed"),
+        fps=text("CASE WHEN winner IS NULL THEN :fps ELSE fps END"),
+        speed=text("CASE WHEN winner IS NULL THEN :speed ELSE speed END"),
     )
 )
 _UNPUBLISHED = (
@@ -55,6 +56,10 @@ _UNPUBLISHED = (
     .limit(_PUBLISHES_AT_ONCE)
 )
 _STATE_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.status).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+_KEEP_LOG = text(  # the first log of an attempt is the one that tells what happened
+    "INSERT INTO logs (sequence_number, attempt, node_name, command, text) "
+    "VALUES (:sequence_number, :attempt, :node_name, :command, :text) ON CONFLICT (sequence_number, attempt) DO NOTHING"
+)
 _EXPIRED = (
     select(jobs.c.sequence_number)
     .where(_IS_HELD, jobs.c.winner.is_(None), jobs.c.lease_until < bindparam("now"))
@@ -146,13 +151,16 @@ def _is_repeat(job: Job, said: AttemptReport) -> bool:
             return job.winner == said.key.attempt and job.result == said.event.result
         case Publish():
             return job.status == "completed" and job.winner == said.key.attempt
-        case _:
-            return False
+        case Fail(failure):
+            why = (job.failure_reason, job.error_code, job.error)
+            return job.status not in ACTIVE and why == msgspec.structs.astuple(failure)
+        case Return():
+            return job.status == "queued" and job.attempt > 0
 
 
 def _keep_log(tx: Tx, job: Job, log: AttemptLog) -> None:
     row = {"sequence_number": job.sequence_number, "attempt": job.attempt, "node_name": job.node_name}
-    tx.execute(insert(logs), row | {"command": log.command, "text": log.text})
+    tx.execute(_KEEP_LOG, row | {"command": log.command, "text": log.text})
 
 
 def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:

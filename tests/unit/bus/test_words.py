@@ -1,0 +1,56 @@
+"""The typed words between masters and workers survive the wire."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from reelmill.bus.words import BEAT, CLAIM, GARBAGE, REPORT, Beat, Claim, Room
+from reelmill.domain.attempt import (
+    AttemptKey,
+    AttemptLog,
+    AttemptReport,
+    BeatAnswer,
+    Grant,
+    Progress,
+    UnpublishedOutput,
+)
+from reelmill.domain.job import Parameters
+from reelmill.domain.lifecycle import Fail, Publish, Report, Return, Settle, Start
+from reelmill.domain.scenario import find_scenario
+from tests.samples import NETWORK_DOWN, node_info, offer, result
+
+KEY = AttemptKey("0190a000-0000-7000-8000-000000000001", 3)
+EVENTS: tuple[Report, ...] = (Start(), Settle(result()), Publish(), Fail(NETWORK_DOWN), Return("stopped"))
+GRANT = Grant(KEY, find_scenario("4K60-h265"), "ffmpeg", Parameters(bitrate=1, input="a.mp4", output="b.mp4"), 8, 30.0)
+WORDS = [
+    Claim(offer(node_info(), reserve_live=2), 20.0),
+    Room("n1", 3),
+    Beat(node_info(), [Progress(KEY, 12.5, 30.1, 1.5), Progress(KEY)]),
+    [GRANT],
+    BeatAnswer(30.0, [KEY], [KEY], [UnpublishedOutput(KEY, "a.mp4", "ab", True)], draining=True),
+    [AttemptReport(KEY, "n1", event, AttemptLog("ffmpeg", "said")) for event in EVENTS],
+]
+
+
+@pytest.mark.parametrize("word", WORDS, ids=lambda word: type(word).__name__)
+def test_a_word_arrives_as_it_was_said(word: object) -> None:
+    """Encoding and decoding change nothing, for every kind of word and of report."""
+    kinds: dict[int, object] = {3: list[Grant], 5: list[AttemptReport]}
+    kind = kinds.get(WORDS.index(word), type(word))
+
+    assert word == msgspec.msgpack.decode(msgspec.msgpack.encode(word), type=kind)
+
+
+def test_every_report_of_a_worker_is_among_the_words_tested() -> None:
+    """A new kind of report cannot be forgotten here."""
+    assert set(get_args(Report)) == {type(event) for event in EVENTS}
+
+
+def test_each_question_has_a_subject_of_its_own() -> None:
+    """No answer can be taken for another's."""
+    subjects = [question.subject for question in (CLAIM, BEAT, REPORT, GARBAGE)]
+
+    assert len(subjects) == len(set(subjects))

@@ -1,0 +1,240 @@
+"""What may follow what: the whole table, and what holds along every path through it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reelmill.domain.failure import FAILURE_REASONS, RETRYABLE, Failure
+from reelmill.domain.job import ACTIVE, STATUSES, TERMINAL, Job, Status
+from reelmill.domain.lifecycle import (
+    TRANSITIONS,
+    Assign,
+    Cancel,
+    Event,
+    Fail,
+    Lose,
+    NotAllowed,
+    Pause,
+    Publish,
+    Resume,
+    Retry,
+    Return,
+    Settle,
+    Start,
+    advance,
+)
+from reelmill.domain.retry import RetryPolicy
+from tests.samples import BAD_INPUT, NETWORK_DOWN, NOW, POLICY, TOO_SLOW, result, stored_job
+
+EVENTS: tuple[Event, ...] = (
+    Assign("n1", "mill-1", NOW + 30),
+    Start(),
+    Settle(result()),
+    Publish(),
+    Fail(NETWORK_DOWN),
+    Fail(BAD_INPUT),
+    Fail(TOO_SLOW),
+    Lose(),
+    Return("the worker was stopped"),
+    Cancel(),
+    Pause(),
+    Resume(),
+    Retry(),
+)
+SETTLED_MAY = (Publish, Fail)
+RNG = random.Random(3)
+
+
+def job_in(status: Status, **fields: object) -> Job:
+    """A job as it looks in that status after its first attempt."""
+    values: dict[str, object] = {"status": status, "attempt": 1}
+    if status in ACTIVE:
+        values |= {"node_id": "n1", "node_name": "mill-1", "lease_until": NOW + 30}
+    if status == "running":
+        values["started_at"] = NOW
+    if status in TERMINAL:
+        values["completed_at"] = NOW
+    return stored_job(**values | fields)
+
+
+def test_every_kind_of_event_is_judged() -> None:
+    """A new event cannot be forgotten here or in the table."""
+    kinds = set(get_args(Event))
+
+    assert kinds == {type(event) for event in EVENTS}
+    assert kinds == {kind for _, kind in TRANSITIONS}
+
+
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(STATUSES, EVENTS)))
+def test_an_event_leads_where_the_table_says_or_is_not_allowed(status: Status, event: Event) -> None:
+    """For each status and event: one of the table's outcomes, or NotAllowed; never anything else."""
+    job = job_in(status)
+    allowed = TRANSITIONS.get((status, type(event)))
+    if allowed is None or isinstance(event, Publish):  # only a settled job can be published
+        with pytest.raises(NotAllowed) as caught:
+            advance(job, event, NOW, POLICY, RNG)
+        assert status == caught.value.status
+    else:
+        assert advance(job, event, NOW, POLICY, RNG).job.status in allowed
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_settled_job_can_only_be_published_or_fail(event: Event) -> None:
+    """The winner is decided: no cancel, loss or return takes it back (P3)."""
+    job = job_in("running", winner=1, result=result())
+    if isinstance(event, SETTLED_MAY):
+        assert advance(job, event, NOW, POLICY, RNG).job.status in {"completed", "failed", "retrying"}
+    else:
+        with pytest.raises(NotAllowed, match="being published"):
+            advance(job, event, NOW, POLICY, RNG)
+
+
+def test_a_settled_job_that_cannot_be_published_has_no_winner_any_more() -> None:
+    """Its next attempt may win."""
+    after = advance(job_in("running", winner=1, result=result()), Fail(NETWORK_DOWN), NOW, POLICY, RNG).job
+
+    assert ("retrying", None, None) == (after.status, after.winner, after.result)
+
+
+def test_settling_makes_the_attempt_the_winner_and_publishing_completes_it() -> None:
+    """`completed` has the winner's result and a time."""
+    won = advance(job_in("running", attempt=4), Settle(result()), NOW, POLICY, RNG).job
+    done = advance(won, Publish(), NOW + 1, POLICY, RNG).job
+
+    assert (4, result(), "running", 100.0) == (won.winner, won.result, won.status, won.progress)
+    assert ("completed", NOW + 1, None) == (done.status, done.completed_at, done.lease_until)
+
+
+def test_a_completed_job_carries_no_error_of_an_earlier_try() -> None:
+    """What went wrong on the way is in the history; the job itself went well."""
+    job = job_in("running", winner=1, result=result(), failure_reason="network_error", error_code="x", error="y")
+
+    done = advance(job, Publish(), NOW, POLICY, RNG).job
+
+    assert (None, None, None) == (done.failure_reason, done.error_code, done.error)
+
+
+@pytest.mark.parametrize("reason", FAILURE_REASONS)
+def test_only_reasons_that_a_try_may_cure_are_tried_again(reason: str) -> None:
+    """A user's mistake and bad input end the job at the first try, with the reason (P9)."""
+    failure = Failure(reason, "code", "sentence")  # type: ignore[arg-type]
+    after = advance(job_in("running"), Fail(failure), NOW, POLICY, RNG).job
+
+    expected = "retrying" if reason in RETRYABLE else "failed"
+    assert (expected, reason, "code", "sentence") == (after.status, after.failure_reason, after.error_code, after.error)
+
+
+@pytest.mark.parametrize(("failure", "end"), [(NETWORK_DOWN, "failed"), (TOO_SLOW, "timed_out")])
+def test_tries_end_at_the_failure_limit(failure: Failure, end: str) -> None:
+    """The third of three failures ends the job (P5)."""
+    statuses: list[str] = []
+    job = job_in("assigned")
+    for _ in range(3):
+        job = advance(job, Fail(failure), NOW, POLICY, RNG).job
+        statuses.append(job.status)
+        if job.status == "retrying":
+            job = advance(job, Assign("n1", "mill-1", NOW + 30), NOW, POLICY, RNG).job
+
+    assert ["retrying", "retrying", end] == statuses
+    assert (3, NOW) == (job.failures, job.completed_at)
+
+
+def test_a_job_that_kills_its_workers_is_poisoned_at_the_crash_limit() -> None:
+    """The third lost worker ends it, and failures are counted apart (P5)."""
+    job = job_in("running", failures=2)
+    for _ in range(2):
+        job = advance(job, Lose(), NOW, POLICY, RNG).job
+        assert ("retrying", "worker_lost") == (job.status, job.error_code)
+        job = advance(job, Assign("n2", "mill-2", NOW + 30), NOW, POLICY, RNG).job
+    job = advance(job, Lose(), NOW, POLICY, RNG).job
+
+    assert ("failed", "poisoned", "worker_crashes") == (job.status, job.failure_reason, job.error_code)
+    assert (3, 2) == (job.crashes, job.failures)
+
+
+def test_a_returned_attempt_costs_no_try() -> None:
+    """Stopping a worker is nobody's fault: the job waits again, at once."""
+    after = advance(job_in("running", failures=2, crashes=2), Return("stopped"), NOW, POLICY, RNG).job
+
+    assert ("queued", 2, 2, None, None) == (
+        after.status,
+        after.failures,
+        after.crashes,
+        after.node_id,
+        after.lease_until,
+    )
+
+
+@pytest.mark.parametrize(("eligible_at", "expected"), [(None, "queued"), (NOW - 1, "queued"), (NOW + 5, "retrying")])
+def test_a_resumed_job_still_waits_for_its_backoff(eligible_at: float | None, expected: str) -> None:
+    """Pause and resume is no way around it."""
+    assert expected == advance(job_in("paused", eligible_at=eligible_at), Resume(), NOW, POLICY, RNG).job.status
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled", "timed_out"])
+def test_a_retried_job_has_all_its_tries_again_but_not_its_tokens(status: Status) -> None:
+    """Failures and crashes begin anew; the attempt does not, or a late worker could pass for the new one."""
+    ended = job_in(status, attempt=5, failures=3, crashes=2, failure_reason="timeout", error_code="x", error="y")
+    after = advance(ended, Retry(), NOW, POLICY, RNG).job
+
+    assert ("queued", 5, 0, 0) == (after.status, after.attempt, after.failures, after.crashes)
+    assert (None, None, None, None) == (after.completed_at, after.failure_reason, after.error_code, after.error)
+
+
+def test_an_assignment_begins_afresh() -> None:
+    """Nothing of the last attempt is shown as if it were of this one."""
+    job = stored_job(status="retrying", attempt=2, eligible_at=NOW, progress=40.0, fps=9.0, speed=1.0, started_at=NOW)
+    after = advance(job, Assign("n7", "mill-7", NOW + 30), NOW, POLICY, RNG).job
+
+    assert (3, "n7", "mill-7", NOW + 30, NOW) == (
+        *(after.attempt, after.node_id, after.node_name, after.lease_until, after.assigned_at),
+    )
+    assert (0.0, None, None, None, None) == (
+        *(after.progress, after.fps, after.speed, after.started_at, after.eligible_at),
+    )
+
+
+policies = st.builds(
+    RetryPolicy, max_failures=st.integers(1, 4), max_crashes=st.integers(1, 4), base_seconds=st.floats(0, 10)
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(EVENTS), max_size=40), policies, st.integers(0, 99))
+def test_whatever_happens_these_hold(events: list[Event], policy: RetryPolicy, seed: int) -> None:
+    """Along any sequence of events: attempts rise only by assignment, ends have a time, limits are kept."""
+    job = stored_job()
+    now = NOW
+    for event in events:
+        now += 1
+        before = job
+        try:
+            job, reason = advance(job, event, now, policy, random.Random(seed))
+        except NotAllowed:
+            continue
+        assert job.status in TRANSITIONS[before.status, type(event)]
+        assert reason
+        assert before.attempt + isinstance(event, Assign) == job.attempt
+        assert (job.status in TERMINAL) == (job.completed_at is not None)
+        assert (job.status in ACTIVE) == (job.lease_until is not None)
+        assert job.failures <= policy.max_failures
+        assert job.crashes <= policy.max_crashes
+        if job.failures == policy.max_failures or job.crashes == policy.max_crashes:
+            assert job.status in {"failed", "timed_out"}
+        if job.status == "completed":
+            assert job.winner == job.attempt
+            assert job.result is not None
+        if job.status == "failed":
+            assert job.failure_reason is not None
+        if job.status == "retrying":
+            assert job.eligible_at is not None
+            if isinstance(event, Fail | Lose):
+                assert now <= job.eligible_at <= now + policy.cap_seconds
+        if job.winner is not None:
+            assert job.status in {"running", "completed"}

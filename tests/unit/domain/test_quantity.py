@@ -1,0 +1,80 @@
+"""Quantities as people type them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reelmill.domain.quantity import format_bitrate, parse_bitrate, parse_count, parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("5M", 5_000_000), ("2500k", 2_500_000), ("800000", 800_000), ("5Mbps", 5_000_000), (" 1.5 Mbit/s ", 1_500_000)],
+)
+def test_bitrates(text: str, expected: int) -> None:
+    """Bits per second, with the units that people write."""
+    assert expected == parse_bitrate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90.0), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120.0), ("1h", 3600.0)]
+)
+def test_durations(text: str, expected: float) -> None:
+    """Seconds, with the units that people write."""
+    assert expected == parse_duration(text)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1000", 1000), ("10k", 10_000), ("1.5k", 1500), ("1M", 1_000_000)])
+def test_counts(text: str, expected: int) -> None:
+    """Whole numbers, with the units that people write."""
+    assert expected == parse_count(text)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["", "k", "K", "m", "M", "G"]), st.sampled_from(["", "bps", "bit/s"]))
+def test_a_bitrate_comes_back_as_it_was_written(number: int, unit: str, tail: str) -> None:
+    """No unit loses or gains anything."""
+    factor = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[unit.lower()]
+
+    assert number * factor == parse_bitrate(f"{number}{unit}{tail}")
+
+
+@given(st.integers(1, 10**5))
+def test_a_shown_bitrate_can_be_typed_in_again(kbits: int) -> None:
+    """What we print, we read, to the digits that are shown."""
+    shown = format_bitrate(kbits * 1000)
+    number, unit = shown.split(" ")
+
+    assert parse_bitrate(number + unit[0]) == pytest.approx(kbits * 1000, rel=1e-4)
+
+
+@given(st.integers(0, 10**9))
+def test_milliseconds_are_thousandths(number: int) -> None:
+    """The two units agree."""
+    assert parse_duration(f"{number}ms") == pytest.approx(parse_duration(f"{number}s") / 1000)
+
+
+@given(st.text(max_size=400) | st.text("0123456789.kMGmsh ", max_size=400))
+def test_any_other_text_is_a_value_error(text: str) -> None:
+    """Never another exception: callers turn ValueError into a sentence."""
+    for parse in (parse_bitrate, parse_duration, parse_count):
+        try:
+            assert parse(text) >= 0
+        except ValueError:
+            continue
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 309 + "M"])
+def test_a_number_beyond_all_measure_is_a_value_error(text: str) -> None:
+    """Infinity is not a quantity."""
+    for parse in (parse_bitrate, parse_duration, parse_count):
+        with pytest.raises(ValueError, match="is not a"):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", ["1.5", "0.0001k", "k", "-1", "ten"])
+def test_half_a_job_is_no_count(text: str) -> None:
+    """Counts are whole."""
+    with pytest.raises(ValueError, match="is not a count"):
+        parse_count(text)

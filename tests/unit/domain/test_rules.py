@@ -1,0 +1,109 @@
+"""The small rules: who can run what, when to try again, which name was meant, what comes first."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reelmill.domain.capability import CODECS, Capabilities, Needs, can_run, choose_engine, units_on
+from reelmill.domain.failure import FAILURE_REASONS, RETRYABLE, Failure
+from reelmill.domain.job import PRIORITIES, QUEUES, order_rank
+from reelmill.domain.retry import RetryPolicy
+from reelmill.domain.suggestion import unknown_name
+
+SMALL = Capabilities(2, {"ffmpeg": ["h264", "h265"], "gstreamer": ["h264", "vp9"]})
+engine_names = st.sampled_from(["ffmpeg", "gstreamer"])
+nodes = st.builds(Capabilities, st.integers(1, 64), st.dictionaries(engine_names, st.lists(st.sampled_from(CODECS))))
+needs = st.builds(Needs, st.sampled_from(["auto", "ffmpeg", "gstreamer"]), st.sampled_from(CODECS), st.integers(1, 16))
+
+
+@pytest.mark.parametrize(
+    ("engine", "codec", "expected"),
+    [
+        ("auto", "h265", True),
+        ("auto", "vp9", True),
+        ("auto", "av1", False),
+        ("ffmpeg", "vp9", False),
+        ("gstreamer", "vp9", True),
+        ("gstreamer", "h265", False),
+    ],
+)
+def test_a_node_runs_what_one_of_its_engines_encodes(engine: str, codec: str, expected: bool) -> None:
+    """`auto` takes any engine; a named engine must be there and know the codec."""
+    assert expected is can_run(SMALL, Needs(engine, codec, 1))
+
+
+@given(nodes, needs)
+def test_the_chosen_engine_is_there_and_knows_the_codec(node: Capabilities, asked: Needs) -> None:
+    """Whatever can run gets an engine that can, the one that was asked for if any, and ffmpeg before others."""
+    if not can_run(node, asked):
+        return
+    engine = choose_engine(node, asked)
+
+    assert asked.codec in node.engines[engine]
+    assert asked.engine in ("auto", engine)
+    if asked.engine == "auto" and asked.codec in node.engines.get("ffmpeg", ()):
+        assert engine == "ffmpeg"
+
+
+@given(nodes, needs)
+def test_a_job_takes_its_cost_but_never_more_than_the_node(node: Capabilities, asked: Needs) -> None:
+    """So a small node still runs a big job, alone."""
+    assert min(node.units, asked.cost) == units_on(node, asked)
+
+
+@given(st.integers(0, 5000), st.integers(0, 2**32), st.floats(0, 3600), st.floats(0, 3600))
+def test_a_backoff_lies_between_nothing_and_a_doubling_ceiling(
+    failures: int, seed: int, base: float, cap: float
+) -> None:
+    """Full jitter below base x 2^(n-1), and never above the cap."""
+    policy = RetryPolicy(base_seconds=base, cap_seconds=cap)
+    wait = policy.backoff(failures, random.Random(seed))
+
+    assert 0 <= wait <= cap
+    if failures <= 20:
+        assert wait <= base * 2 ** max(0, failures - 1)
+
+
+def test_backoffs_are_spread() -> None:
+    """Jobs that failed together do not come back together."""
+    rng = random.Random(7)
+    waits = [RetryPolicy().backoff(5, rng) for _ in range(200)]
+
+    assert min(waits) < 8
+    assert max(waits) > 24
+
+
+def test_the_order_of_the_farm_is_queue_then_priority() -> None:
+    """live before default before batch, and high before medium before low within each."""
+    pairs = list(itertools.product(("live", "default", "batch"), ("high", "medium", "low")))
+
+    assert list(range(9)) == [order_rank(queue, priority) for queue, priority in pairs]
+    assert set(pairs) == set(itertools.product(QUEUES, PRIORITIES))
+
+
+def test_only_these_reasons_are_tried_again() -> None:
+    """What another try cannot cure ends the job at once (P9)."""
+    assert {"timeout", "resource_error", "network_error", "platform_error"} == RETRYABLE
+    assert {reason: reason in RETRYABLE for reason in FAILURE_REASONS} == {
+        reason: Failure(reason, "x", "x").retryable for reason in FAILURE_REASONS
+    }
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_and_the_choices() -> None:
+    """A short list is shown whole."""
+    assert "unknown queue 'lvie'; did you mean 'live'? (one of live, default, batch)" == unknown_name(
+        "queue", "lvie", QUEUES
+    )
+
+
+def test_a_long_list_is_not_shown_and_a_long_name_is_cut() -> None:
+    """The sentence stays a sentence."""
+    sentence = unknown_name("scenario", "z" * 10_000, [f"name{n}" for n in range(20)])
+
+    assert len(sentence) < 100
+    assert "one of" not in sentence

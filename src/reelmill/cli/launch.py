@@ -51,7 +51,9 @@ def launch(
         typer.Option("--input", metavar="PATH", help="Transcode this file instead of a test picture."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Watch until every job has ended.")] = False,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same jobs.", show_default="random")] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="A name for this launch.")] = None,
 ) -> None:
     """Launch many transcodes: submit them safely, in batches, and keep what became of each.

@@ -1,0 +1,104 @@
+"""What the launcher reads of the master's answers; fields that it does not name are skipped."""
+
+from __future__ import annotations
+
+import msgspec
+
+from reelmill.domain.job import Result
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 9457: what went wrong."""
+
+    detail: str
+    code: str
+    field: str | None = None
+    job_status: str | None = None
+
+
+class SubmittedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that the master has."""
+
+    id: str
+    sequence_number: int
+    status: str
+
+
+class ItemAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one job of a batch."""
+
+    index: int
+    status: int
+    job: SubmittedJob | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch, in the order sent."""
+
+    accepted: int
+    rejected: int
+    results: list[ItemAnswer]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How the farm is."""
+
+    status: str
+    reasons: list[str]
+    version: str
+    media_root: str
+    nodes_online: int
+
+
+class LaunchState(msgspec.Struct, frozen=True, kw_only=True):
+    """A launch with its jobs by status; ``open`` is how many have not ended."""
+
+    id: str
+    total: int
+    open: int
+    counts: dict[str, int]
+
+
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """How a value is spread over jobs."""
+
+    n: int
+    p50: float
+    p95: float
+    p99: float
+    most: float
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations in seconds, ``speed`` in media seconds per second."""
+
+    queue_wait: Spread | None
+    run_time: Spread | None
+    speed: Spread | None
+
+
+class LaunchTimings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the jobs of a launch ran."""
+
+    launch: LaunchState
+    wall_seconds: float | None
+    jobs_per_second: float | None
+    timings: Timings
+
+
+class JobState(msgspec.Struct, frozen=True, kw_only=True):
+    """One job of a launch, as far as a report shows it."""
+
+    id: str
+    sequence_number: int
+    scenario: str
+    status: str
+    error: str | None
+    result: Result | None
+
+
+class JobStates(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of jobs."""
+
+    jobs: list[JobState]

@@ -1,0 +1,173 @@
+"""What a launch says while it works, to stderr: a bar that moves on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol, TextIO
+
+Level = Literal["debug", "info", "warning"]
+LINE_SECONDS = 3.0
+_NARROW = 60
+
+
+class Bar(Protocol):
+    """One task under way."""
+
+    def show(self, done: int, detail: str = "") -> None:
+        """Say how far the task is."""
+        ...
+
+
+class Display(Protocol):
+    """Where words go."""
+
+    def say(self, line: str, level: Level = "info") -> None:
+        """Show a line that stays."""
+        ...
+
+    def bar(self, title: str, total: int) -> AbstractContextManager[Bar]:
+        """Show the progress of a task for the length of the block."""
+        ...
+
+
+def make_display(*, verbose: bool = False, stream: TextIO | None = None) -> Display:
+    """The display that suits the stream (stderr): a terminal that can move its cursor, or anything else."""
+    target: TextIO = stream or sys.stderr or io.StringIO()  # a process may have no stderr at all
+    if target.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
+        return TerminalDisplay(target, verbose=verbose)
+    return PlainDisplay(target, verbose=verbose)
+
+
+class Pace:
+    """Rate and time left of a task, from its mean rate so far."""
+
+    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = total
+        self._clock = clock
+        self._start = clock()
+
+    def describe(self, done: int) -> str:
+        """``"412 jobs/s, 3 s left"``, or an empty string while nothing is known."""
+        seconds = self._clock() - self._start
+        if done <= 0 or seconds <= 0:
+            return ""
+        rate = done / seconds
+        left = max(self.total - done, 0) / rate
+        return f"{format_rate(rate)}, {format_seconds(left)} left"
+
+
+def format_rate(per_second: float) -> str:
+    """``"412 jobs/s"``."""
+    return f"{per_second:,.0f} jobs/s" if per_second >= 10 else f"{per_second:.2g} jobs/s"
+
+
+def format_seconds(seconds: float) -> str:
+    """``"0.21 s"``, ``"12 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def format_ms(seconds: float) -> str:
+    """``"12 ms"``."""
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else format_seconds(seconds)
+
+
+class PlainDisplay:
+    """Lines of text, for a log or a pipe."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        verbose: bool = False,
+        every: float = LINE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._verbose = verbose
+        self._every = every
+        self._clock = clock
+
+    def say(self, line: str, level: Level = "info") -> None:
+        if level != "debug" or self._verbose:
+            prefix = "warning: " if level == "warning" else ""
+            self._stream.write(f"{prefix}{line}\n")
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def bar(self, title: str, total: int) -> Generator[Bar, None, None]:
+        yield _PlainBar(self, title, Pace(total, self._clock), self._every, self._clock)
+
+
+class _PlainBar:
+    def __init__(self, display: PlainDisplay, title: str, pace: Pace, every: float, clock: Callable[[], float]) -> None:
+        self._display = display
+        self._title = title
+        self._pace = pace
+        self._every = every
+        self._clock = clock
+        self._last = clock()
+
+    def show(self, done: int, detail: str = "") -> None:
+        now = self._clock()
+        if now - self._last < self._every:
+            return
+        self._last = now
+        parts = [f"{self._title} {done:,} of {self._pace.total:,}", self._pace.describe(done), detail]
+        self._display.say(", ".join(part for part in parts if part))
+
+
+class TerminalDisplay:
+    """A rich progress bar, with lines that stay above it."""
+
+    def __init__(self, stream: TextIO, *, verbose: bool = False, width: int | None = None) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, width=width, force_terminal=True, highlight=False)
+        self._verbose = verbose
+
+    def say(self, line: str, level: Level = "info") -> None:
+        from rich.text import Text
+
+        if level == "debug" and not self._verbose:
+            return
+        text = Text(line, style="dim" if level == "debug" else "")
+        if level == "warning":
+            text = Text("warning: ", style="bold yellow").append(line, style="not bold default")
+        self._console.print(text, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def bar(self, title: str, total: int) -> Generator[Bar, None, None]:
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
+
+        pace = Pace(total)
+        text = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        narrow = self._console.width < _NARROW
+        columns = [text] if narrow else [TextColumn(title, markup=False), BarColumn(bar_width=20), text]
+        with Progress(*columns, console=self._console, refresh_per_second=5) as progress:
+            yield _TerminalBar(progress.add_task(title, total=total, text=""), progress.update, pace)
+
+
+class _TerminalBar:
+    def __init__(self, task: int, update: Callable[..., None], pace: Pace) -> None:
+        self._task = task
+        self._update = update
+        self._pace = pace
+
+    def show(self, done: int, detail: str = "") -> None:
+        share = 100 * done // self._pace.total if self._pace.total else 100
+        parts = [f"{share}% {done:,}/{self._pace.total:,}", self._pace.describe(done), detail]
+        self._update(self._task, completed=done, text=", ".join(part for part in parts if part))

@@ -15,7 +15,7 @@ from reelmill.domain.node import NodeInfo
 from reelmill.store.nodes import note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
-from reelmill.store.schema import jobs, logs
+from reelmill.store.schema import jobs
 from reelmill.store.transition import Rules, change, load, load_by_sequence
 
 GRANT_SECONDS = 5.0

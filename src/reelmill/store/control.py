@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from reelmill.domain.job import TERMINAL, Job
-from reelmill.domain.lifecycle import Cancel, Event, NotAllowed, Pause, Resume, Retry
+from reelmill.domain.lifecycle import Cancel, Event, Pause, Resume, Retry
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import jobs
 from reelmill.store.transition import Rules, change, load
@@ -19,7 +19,11 @@ _EVENTS: dict[Action, Event] = {"cancel": Cancel(), "pause": Pause(), "resume": 
 _ALREADY: dict[Action, str] = {"cancel": "canceled", "pause": "paused"}
 _OPEN_OF_LAUNCH = (
     select(jobs.c.id)
-    .where(jobs.c.launch_id == bindparam("launch_id"), jobs.c.status.not_in(sorted(TERMINAL)))
+    .where(
+        jobs.c.launch_id == bindparam("launch_id"),
+        jobs.c.status.not_in(sorted(TERMINAL)),
+        or_(jobs.c.status != "running", jobs.c.winner.is_(None)),  # what is being published keeps its result
+    )
     .order_by(jobs.c.sequence_number)
     .limit(bindparam("most"))
 )
@@ -42,10 +46,7 @@ def cancel_launch(tx: Tx, launch_id: str, most: int, rules: Rules) -> list[Job]:
     """Cancel up to ``most`` jobs of the launch that have not ended; the jobs as they were before."""
     canceled: list[Job] = []
     for job_id in tx.execute(_OPEN_OF_LAUNCH, {"launch_id": launch_id, "most": most}).scalars().all():
-        try:
-            changed = act(tx, job_id, "cancel", rules)
-        except NotAllowed:  # it is being published at this moment: its result stands
-            continue
+        changed = act(tx, job_id, "cancel", rules)
         if changed:
             canceled.append(changed[0])
     return canceled

@@ -46,12 +46,16 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+_MOST_DIGITS = 19
+"""No sequence number has more; Python itself refuses to read thousands."""
+
+
 def get_job(tx: Tx, reference: str) -> Job | None:
     """The job of that id, or of that sequence number when it is all digits."""
     match_by = jobs.c.id == reference
     if reference.isascii() and reference.isdigit():
-        number = int(reference)
-        if number >= 2**63:
+        number = int(reference[:_MOST_DIGITS])
+        if len(reference) > _MOST_DIGITS or number >= 2**63:
             return None
         match_by = jobs.c.sequence_number == number
     row = tx.execute(SELECT_JOB.where(match_by)).one_or_none()

@@ -21,7 +21,7 @@ from reelmill.store.transition import Rules
 NOW = 1_700_000_000.0
 LEASE = 30.0
 POLICY = RetryPolicy(max_failures=3, max_crashes=3, base_seconds=2.0, cap_seconds=300.0)
-FFMPEG = {"ffmpeg": list(CODECS)}
+FFMPEG: dict[str, list[str]] = {"ffmpeg": list(CODECS)}
 
 NETWORK_DOWN = Failure("network_error", "unreachable", "The input's server does not answer; try later.")
 BAD_INPUT = Failure("input_error", "input_missing", "The input does not exist; check its path.")

@@ -115,7 +115,7 @@ async def test_a_repeat_of_a_failure_or_return_counts_too(farm: Farmhand, ended:
 
 
 async def test_two_logs_of_one_attempt_do_no_harm(farm: Farmhand) -> None:
-    """An attempt that settled and then could not publish may bring its log twice: the first stays, the report counts."""
+    """An attempt that settled and then could not publish brings its log twice: the first is kept, both count."""
     await farm.submit(new_job())
     key = await farm.run(ONE)
     log = AttemptLog("ffmpeg -i a", "done")
@@ -213,11 +213,11 @@ async def test_a_beating_worker_keeps_its_job(farm: Farmhand) -> None:
 
 async def test_a_job_that_loses_its_workers_again_and_again_is_poisoned(farm: Farmhand) -> None:
     """The third lost worker ends it (P5)."""
-    await farm.submit(new_job())
+    [job] = await farm.submit(new_job())
     for n in range(3):
-        key = await farm.run(ONE, after=n * 1000)
+        await farm.run(ONE, after=n * 1000)
         assert 1 == await farm.sweep(n * 1000 + LATER)
-    job = await farm.job(key.job_id)
+    job = await farm.job(job.id)
 
     assert ("failed", "poisoned", "worker_crashes", 3) == (
         *(job.status, job.failure_reason, job.error_code, job.attempt),
@@ -227,11 +227,11 @@ async def test_a_job_that_loses_its_workers_again_and_again_is_poisoned(farm: Fa
 
 async def test_a_job_that_fails_again_and_again_ends(farm: Farmhand) -> None:
     """The third failure ends it, with the reason (P5)."""
-    await farm.submit(new_job())
+    [job] = await farm.submit(new_job())
     for n in range(3):
         key = await farm.run(ONE, after=n * 1000)
         assert [True] == await farm.report(failed(key, ONE), after=n * 1000)
-    job = await farm.job(key.job_id)
+    job = await farm.job(job.id)
 
     assert ("failed", "network_error", "unreachable", 3) == (
         *(job.status, job.failure_reason, job.error_code, job.failures),

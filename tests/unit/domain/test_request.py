@@ -19,9 +19,9 @@ JOB_ID = "0190a000-0000-7000-8000-000000000001"
 ROOT = Path("/media/films")
 
 
-def take(parameters: dict[str, Any] | None = None, **fields: Any) -> NewJob:
+def take(parameters: Any = None, **fields: Any) -> NewJob:
     """What the domain makes of a body."""
-    body = {"scenario": "1080p30-h264", "parameters": parameters or {}} | fields
+    body: dict[str, Any] = {"scenario": "1080p30-h264", "parameters": parameters or {}, **fields}
     return accept(msgspec.convert(body, JobRequest), JOB_ID, ROOT)
 
 

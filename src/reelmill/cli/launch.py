@@ -20,41 +20,53 @@ if TYPE_CHECKING:
 
 _SHOWN_PAYLOADS = 3
 
+Count = Annotated[
+    str | None, typer.Option(metavar="N", help="How many jobs; 10k works.", show_default="1000, or 1 with --input")
+]
+ScenarioName = Annotated[str, typer.Option(metavar="NAME", help="A scenario, or random.")]
+BatchSize = Annotated[str, typer.Option(metavar="N", help="Jobs per request, at most 10000.")]
+Delay = Annotated[str, typer.Option(metavar="MS", help="Milliseconds between batches.")]
+PriorityName = Annotated[str, typer.Option(metavar="NAME", help="high, medium, low or mixed.")]
+QueueName = Annotated[str, typer.Option(metavar="NAME", help="live, default, batch or mixed.")]
+EngineName = Annotated[str, typer.Option(metavar="NAME", help="auto, ffmpeg or gstreamer.")]
+Output = Annotated[Path, typer.Option(metavar="FILE", help="Where to write the results, as a JSON array.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted; submit nothing.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what becomes of each batch.")]
+Duration = Annotated[
+    str | None,
+    typer.Option(help="Length of each job: 2, 1.5s, 2m, or a range 30-300.", show_default="30-300; all of --input"),
+]
+Bitrate = Annotated[
+    str | None, typer.Option(help="Such as 5M, or a range 4M-10M.", show_default="the scenario's usual range")
+]
+Input = Annotated[
+    str | None, typer.Option("--input", metavar="PATH", help="Transcode this file instead of a test picture.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Watch until every job has ended.")]
+Seed = Annotated[
+    str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")
+]
+Name = Annotated[str | None, typer.Option(help="A name for this launch.")]
+
 
 def launch(
-    count: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="How many jobs; 10k works.", show_default="1000, or 1 with --input"),
-    ] = None,
+    count: Count = None,
     master: MasterOption = None,
-    scenario: Annotated[str, typer.Option(metavar="NAME", help="A scenario, or random.")] = "random",
-    batch_size: Annotated[str, typer.Option(metavar="N", help="Jobs per request, at most 10000.")] = "50",
-    delay: Annotated[str, typer.Option(metavar="MS", help="Milliseconds between batches.")] = "100",
-    priority: Annotated[str, typer.Option(metavar="NAME", help="high, medium, low or mixed.")] = "mixed",
-    queue: Annotated[str, typer.Option(metavar="NAME", help="live, default, batch or mixed.")] = "mixed",
-    engine: Annotated[str, typer.Option(metavar="NAME", help="auto, ffmpeg or gstreamer.")] = "auto",
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the results, as a JSON array.")] = Path(
-        "job_launch_results.json"
-    ),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted; submit nothing.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what becomes of each batch.")] = False,
-    duration: Annotated[
-        str | None,
-        typer.Option(help="Length of each job: 2, 1.5s, 2m, or a range 30-300.", show_default="30-300; all of --input"),
-    ] = None,
-    bitrate: Annotated[
-        str | None,
-        typer.Option(help="Such as 5M, or a range 4M-10M.", show_default="the scenario's usual range"),
-    ] = None,
-    input_path: Annotated[
-        str | None,
-        typer.Option("--input", metavar="PATH", help="Transcode this file instead of a test picture."),
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Watch until every job has ended.")] = False,
-    seed: Annotated[
-        str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="A name for this launch.")] = None,
+    scenario: ScenarioName = "random",
+    batch_size: BatchSize = "50",
+    delay: Delay = "100",
+    priority: PriorityName = "mixed",
+    queue: QueueName = "mixed",
+    engine: EngineName = "auto",
+    output: Output = Path("job_launch_results.json"),
+    dry_run: DryRun = False,
+    verbose: Verbose = False,
+    duration: Duration = None,
+    bitrate: Bitrate = None,
+    input_path: Input = None,
+    wait: Wait = False,
+    seed: Seed = None,
+    name: Name = None,
 ) -> None:
     """Launch many transcodes: submit them safely, in batches, and keep what became of each.
 

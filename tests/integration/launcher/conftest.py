@@ -1,0 +1,135 @@
+"""A real master on a free port, a line to it that can be broken, and a display that remembers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Generator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from reelmill.bus.memory import MemoryBus
+from reelmill.clock import SystemClock
+from reelmill.domain.job import Job
+from reelmill.launcher.progress import Bar, Level
+from reelmill.master.master import Master
+from reelmill.settings import load_settings
+from reelmill.store.listing import JobFilter, list_jobs
+from reelmill.store.sqlite import SqliteStore
+
+
+class Farm:
+    """A master with its store; no worker."""
+
+    def __init__(self, master: Master, store: SqliteStore) -> None:
+        self.url = master.url
+        self.store = store
+
+    async def jobs(self) -> list[Job]:
+        """Every job, in the order of acceptance."""
+        return await self.store.read(lambda tx: list_jobs(tx, JobFilter(), after=None, limit=100_000))
+
+
+@pytest.fixture
+async def farm(tmp_path: Path) -> AsyncIterator[Farm]:
+    """A running master over a store in memory."""
+    settings = load_settings({"port": 0, "data": tmp_path, "media": tmp_path}, {})
+    store, bus = SqliteStore(None), MemoryBus()
+    master = Master(settings, store, bus, SystemClock(), alone=True)
+    for service in (store, bus, master):
+        await service.start()
+    yield Farm(master, store)
+    for service in (master, bus, store):
+        await service.stop()
+
+
+class Memory:
+    """A display that keeps what was said; `seen` are the counts that bars showed."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.warnings: list[str] = []
+        self.seen: list[tuple[str, int]] = []
+
+    def say(self, line: str, level: Level = "info") -> None:
+        (self.warnings if level == "warning" else self.lines).append(line)
+
+    def bar(self, title: str, total: int) -> AbstractContextManager[Bar]:
+        return self._bar(title)
+
+    @contextlib.contextmanager
+    def _bar(self, title: str) -> Generator[Bar, None, None]:
+        seen = self.seen
+
+        class Shown:
+            def show(self, done: int, detail: str = "") -> None:
+                seen.append((title, done))
+
+        yield Shown()
+
+
+@pytest.fixture
+def display() -> Memory:
+    return Memory()
+
+
+class BadLine:
+    """A proxy in front of a master that breaks a share of the requests, each in one of four ways.
+
+    It drops the request before the master saw it, answers 503 or 429 itself, or lets the master do the work and then
+    closes the connection, before the answer or in the middle of it.
+    """
+
+    def __init__(self, target: str, share: float, seed: int) -> None:
+        self._port = int(target.rpartition(":")[2])
+        self._share = share
+        self._random = random.Random(seed)
+        self.broken = 0
+        self.url = ""
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> BadLine:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await self._pass_on(await _read_message(reader), writer)
+        writer.close()
+
+    async def _pass_on(self, request: bytes, writer: asyncio.StreamWriter) -> None:
+        kind = (
+            self._random.choice(("drop", "503", "429", "mute", "half")) if self._random.random() < self._share else ""
+        )
+        self.broken += bool(kind)
+        if kind == "drop":
+            return
+        if kind in ("503", "429"):
+            writer.write(f"HTTP/1.1 {kind} No\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy".encode())
+            await writer.drain()
+            return
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            up_writer.write(request)
+            answer = await _read_message(up_reader)
+        finally:
+            up_writer.close()
+        if kind != "mute":
+            head, blank, body = answer.partition(b"\r\n\r\n")
+            whole = head + b"\r\nConnection: close" + blank + body
+            writer.write(whole[: len(whole) // 2] if kind == "half" else whole)
+            await writer.drain()
+
+
+async def _read_message(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return head + await reader.readexactly(int(lengths[0].split(b":")[1]) if lengths else 0)

@@ -1,0 +1,44 @@
+"""Batches and keys."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from reelmill.domain.request import JobRequest, accept
+from reelmill.launcher.options import read_plan
+from reelmill.launcher.plan import plan_jobs
+from reelmill.launcher.submit import key_jobs, make_batches
+
+
+def test_a_key_says_launch_place_and_content() -> None:
+    """The same job of the same launch always has the same key; any other job has another."""
+    jobs = list(plan_jobs(read_plan(count="50", seed=1)))
+    first, again = ([job.key for job in key_jobs(jobs, "a")] for _ in range(2))
+    assert first == again
+    assert len({*first, *(job.key for job in key_jobs(jobs, "b"))}) == 100
+    changed = [msgspec.structs.replace(jobs[0], engine="ffmpeg"), *jobs[1:]]
+    assert first[0] != next(key_jobs(changed, "a")).key
+    assert all(key.startswith(f"a:{index}:") for index, key in enumerate(first))
+
+
+def test_what_is_sent_is_what_the_domain_accepts() -> None:
+    """Every planned job passes the very check that the master makes."""
+    for job in key_jobs(plan_jobs(read_plan(count="200")), "a"):
+        assert job.key == accept(msgspec.json.decode(job.body, type=JobRequest), "id").idempotency_key
+        assert {**msgspec.to_builtins(job.payload), "idempotency_key": job.key} == json.loads(job.body)
+
+
+def test_batches_keep_the_order_and_hold_at_most_so_many() -> None:
+    batches = list(make_batches(key_jobs(plan_jobs(read_plan(count="103")), "a"), 50))
+    assert [len(batch) for batch in batches] == [50, 50, 3]
+    assert list(range(103)) == [job.index for batch in batches for job in batch]
+
+
+def test_a_batch_never_outgrows_what_the_master_takes() -> None:
+    """10,000 jobs with very long paths are more than 8 MB: they are sent in several requests."""
+    plan = read_plan(count="10k", source="/".join(["d" * 200] * 5) + ".mp4")
+    batches = list(make_batches(key_jobs(plan_jobs(plan), "a"), 10_000))
+    assert sum(len(batch) for batch in batches) == 10_000
+    assert max(sum(len(job.body) + 1 for job in batch) for batch in batches) < 7_000_000

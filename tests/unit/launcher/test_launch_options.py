@@ -1,0 +1,108 @@
+"""Mistakes in the options are found here, named by the option, before anything is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelmill.errors import InvalidField
+from reelmill.launcher.client import check_url
+from reelmill.launcher.options import DEFAULT_DURATION, read_count, read_name, read_plan
+from reelmill.launcher.plan import Span
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "part"),
+    [
+        ({"count": "0"}, "--count", "the least is 1"),
+        ({"count": "-1"}, "--count", "the least is 1"),
+        ({"count": "abc"}, "--count", "such as 1000 or 10k"),
+        ({"count": "1.5"}, "--count", "whole number"),
+        ({"scenario": "1080p60-h246"}, "--scenario", "did you mean"),
+        ({"queue": "lvie"}, "--queue", "did you mean 'live'"),
+        ({"priority": "urgent"}, "--priority", "mixed"),
+        ({"engine": "ffmpg"}, "--engine", "did you mean 'ffmpeg'"),
+        ({"bitrate": "5 potatoes"}, "--bitrate", "not a bitrate"),
+        ({"bitrate": "800k"}, "--bitrate", "out of range for 4K60-h264"),
+        ({"bitrate": "4M-900M"}, "--bitrate", "out of range"),
+        ({"duration": "-3"}, "--duration", "not a duration"),
+        ({"duration": "0"}, "--duration", "out of range"),
+        ({"duration": "300-30"}, "--duration", "begins above its end"),
+        ({"duration": "1-"}, "--duration", "LOW-HIGH"),
+        ({"duration": "30-100h"}, "--duration", "out of range"),
+        ({"source": "../x.mp4"}, "--input", "under the media root"),
+        ({"source": os.sep}, "--input", "is a folder"),
+        ({"seed": "abc"}, "--seed", "whole number"),
+    ],
+)
+def test_a_mistake_names_its_option(options: dict[str, Any], option: str, part: str) -> None:
+    """Each mistake gives one line: the option, what is wrong, and what would be right."""
+    with pytest.raises(InvalidField) as caught:
+        read_plan(**options)
+    assert caught.value.field == option
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("2", Span(2, 2)),
+        ("1.5s", Span(1.5, 1.5)),
+        ("2m", Span(120, 120)),
+        ("30-300", Span(30, 300)),
+        ("1s-1m", Span(1, 60)),
+    ],
+)
+def test_durations_are_values_or_ranges(text: str, span: Span) -> None:
+    assert span == read_plan(duration=text).duration
+
+
+def test_bitrates_are_values_or_ranges() -> None:
+    assert Span(5_000_000, 5_000_000) == read_plan(bitrate="5M").bitrate
+    assert Span(4_000_000, 10_000_000) == read_plan(bitrate="4M-10M").bitrate
+
+
+def test_counts_have_units_and_bounds() -> None:
+    assert read_plan(count="10k").count == 10_000
+    assert read_plan().count == 1000
+    with pytest.raises(InvalidField, match="the most is 10000"):
+        read_count("--batch-size", "10001", 1, 10_000)
+
+
+def test_an_input_is_one_job_as_long_as_the_input(tmp_path: Path) -> None:
+    """With a file, one job of the file's own length at the scenario's own bitrate, unless something else is said."""
+    plan = read_plan(source="films/a.mp4")
+    assert (plan.count, plan.duration, plan.bitrate, plan.input) == (1, None, None, "films/a.mp4")
+    assert read_plan().duration == DEFAULT_DURATION
+    assert read_plan(source="films/a.mp4", count="20").count == 20
+
+
+def test_an_input_that_exists_here_is_sent_as_an_absolute_path(tmp_path: Path) -> None:
+    """The shell's folder and the farm's media root may differ."""
+    (tmp_path / "a.mp4").touch()
+    with contextlib.chdir(tmp_path):
+        assert str(tmp_path / "a.mp4") == read_plan(source="a.mp4").input
+        assert str(tmp_path / "a.mp4") == read_plan(source="./a.mp4").input
+
+
+def test_a_long_name_is_refused() -> None:
+    with pytest.raises(InvalidField, match="--name"):
+        read_name("x" * 201)
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8080", "ftp://x", "", "http://", "http://x:99999", "http://a b", "http://[::1"]
+)
+def test_what_is_not_a_url_is_refused(url: str) -> None:
+    """A wrong `--master` is found before anything is sent, and the line shows a right one."""
+    with pytest.raises(InvalidField, match="--master"):
+        check_url(url)
+
+
+def test_a_url_may_end_in_a_slash() -> None:
+    assert check_url("https://farm.example:8080/mill/") == "https://farm.example:8080/mill"

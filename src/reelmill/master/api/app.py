@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Litestar, Request, get
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from reelmill import __version__
 from reelmill.master.api.farm_routes import (
@@ -57,6 +58,6 @@ def create_app(farm: Farm) -> Litestar:
             version=__version__,
             description="Launch thousands of video transcodes and lose none of them.",
             path="/openapi",
-            render_plugins=[],
+            render_plugins=[JsonRenderPlugin()],  # the others load their scripts from the internet
         ),
     )

@@ -1,0 +1,132 @@
+"""Real processes: the `reelmill` command as a user runs it, each in a session of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+REELMILL = [sys.executable, "-m", "reelmill.cli"]
+START_SECONDS = 30
+
+
+class Commands:
+    """Runs commands with one folder as home, current folder and place of all files; ends what is left of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.media = folder / "media"
+        self._children: list[subprocess.Popen[str]] = []
+        self._open = contextlib.ExitStack()
+        self._environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        self._environment |= {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+
+    def run(self, *arguments: str, seconds: float = 100, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        environment = self._environment | variables
+        return subprocess.run(
+            [*REELMILL, *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start and go on."""
+        child = subprocess.Popen(
+            [*REELMILL, *arguments],
+            cwd=self.folder,
+            env=self._environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=self._open.enter_context((self.folder / "stderr.txt").open("a")),
+            text=True,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return child
+
+    def up(self, *arguments: str, port: int = 0) -> Farm:
+        """A farm that is up."""
+        where = ["--data", str(self.folder / "data"), "--media", str(self.media), "--port", str(port)]
+        child = self.start("up", *where, *arguments)
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        assert "is up: http" in line, (self.folder / "stderr.txt").read_text()
+        url = line.split()[-1]
+        return Farm(child, url, self._open.enter_context(httpx2.Client(base_url=url, timeout=30)))
+
+    def end_all(self) -> None:
+        for child in self._children:
+            family = [*psutil.Process(child.pid).children(recursive=True)] if child.poll() is None else []
+            if child.poll() is None:
+                child.kill()
+            child.wait(10)
+            if child.stdout is not None:
+                child.stdout.close()
+            psutil.wait_procs(family, timeout=10)
+        self._open.close()
+
+
+class Farm:
+    """A running `reelmill up`."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, http: httpx2.Client) -> None:
+        self.process = process
+        self.url = url
+        self._http = http
+
+    def get(self, path: str) -> Any:
+        return self._http.get(path).raise_for_status().json()
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self._http.post(path, json=body).raise_for_status().json()
+
+    def family(self) -> list[psutil.Process]:
+        """What the farm has started: its probe and its engines."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal, wait, and return the exit code."""
+        self._http.close()
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self._http.close()
+        self.process.kill()
+        self.process.wait(10)
+
+
+def wait_for(what: Callable[[], Any], accept: Callable[[Any], bool], seconds: float = 60) -> Any:
+    """Poll until ``what()`` is accepted; the failure shows its last value."""
+    deadline = time.monotonic() + seconds
+    while not accept(last := what()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not reached in {seconds} s; last state: {last}")
+        time.sleep(0.05)
+    return last
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Generator[Commands, None, None]:
+    commands = Commands(tmp_path)
+    yield commands
+    commands.end_all()

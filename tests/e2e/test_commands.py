@@ -1,0 +1,132 @@
+"""The commands as people type them: launch, look, wait, cancel, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from reelmill.worker.inventory import find_ffmpeg
+
+from .conftest import Commands, Farm, wait_for
+
+
+@pytest.fixture
+def farm(commands: Commands) -> Farm:
+    return commands.up()
+
+
+def test_a_real_file_is_transcoded_and_shown(commands: Commands, farm: Farm) -> None:
+    """`launch --input … --wait` gives a verified file of the same length with its sound; `jobs show` tells its hash."""
+    clip = commands.media / "holiday clip.mov"
+    sources = ["-f", "lavfi", "-i", "testsrc2=size=1920x1080:rate=24", "-f", "lavfi", "-i", "sine"]
+    encode = ["-t", "3", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    subprocess.run([find_ffmpeg().path, "-v", "error", *sources, *encode, clip], check=True)
+    end = commands.run("launch", "--master", farm.url, "--input", str(clip), "--scenario", "720p30-h264", "--wait")
+    assert 0 == end.returncode, end.stderr
+    job = json.loads(commands.run("jobs", "show", "1", "-o", "json", "--master", farm.url).stdout)
+    result = job["result"]
+    shape = tuple(result[name] for name in ("width", "height", "codec", "container", "audio_codec"))
+    assert (1280, 720, "h264", "mp4", "aac") == shape
+    assert 3.0 == pytest.approx(result["duration"], abs=0.1)
+    table = commands.run("jobs", "show", "1", "--master", farm.url).stdout
+    assert all(str(value) in table for value in (result["sha256"], result["size_bytes"], result["speed"]))
+
+
+def test_every_listing_during_the_work_is_right(commands: Commands, farm: Farm) -> None:
+    """`GET /jobs` without a limit has each job exactly once, whatever runs at that moment."""
+    jobs = [{"scenario": "480p30-h264", "parameters": {"duration": 0.1}}] * 150
+    farm.post("/jobs/batch", {"jobs": jobs})
+    while True:
+        listed = farm.get("/jobs")
+        assert (150, list(range(1, 151))) == (listed["count"], [job["sequence_number"] for job in listed["jobs"]])
+        if {job["status"] for job in listed["jobs"]} == {"completed"}:
+            break
+
+
+def test_bad_usage_is_one_line_and_submits_nothing(commands: Commands, farm: Farm) -> None:
+    """A typo in any option is found before anything is sent: exit 2, one line, and it says what was meant."""
+    for arguments, part in (
+        (["--scenario", "720p30-h64"], "did you mean '720p30-h264'?"),
+        (["--count", "0"], "--count"),
+        (["--count", "abc"], "'abc' is not a count"),
+        (["--queue", "lvie"], "did you mean 'live'?"),
+        (["--bitrate", "5 potatoes"], "'5 potatoes' is not a bitrate"),
+        (["--duration", "-3"], "--duration"),
+        (["--output", str(commands.folder / "missing" / "results.json")], "--output"),
+    ):
+        end = commands.run("launch", "--master", farm.url, *arguments)
+        assert (2, 1) == (end.returncode, len(end.stderr.splitlines())), end.stderr
+        assert end.stderr.startswith("error: ")
+        assert part in end.stderr
+    assert 0 == farm.get("/jobs/summary")["total"]
+
+
+def test_without_a_master_each_command_says_so(commands: Commands) -> None:
+    """One line, exit 1, and what to type."""
+    for arguments in (["launch"], ["jobs", "list"], ["nodes", "list"], ["jobs", "cancel", "1"]):
+        end = commands.run(*arguments, "--master", "http://127.0.0.1:9")
+        expected = "error: nothing answers at http://127.0.0.1:9; start a farm with `reelmill up`"
+        assert (1, True) == (end.returncode, end.stderr.startswith(expected)), end.stderr
+
+
+def test_cancel_retry_and_wait(commands: Commands, farm: Farm) -> None:
+    """A running job is canceled, tried again, and waited for; acting on an ended job says its state."""
+    job = farm.post("/jobs", {"scenario": "1080p60-h264", "parameters": {"duration": 600}})
+    wait_for(lambda: farm.get(f"/jobs/{job['id']}")["status"], lambda status: status == "running")
+    master = ["--master", farm.url]
+    assert "1 canceled\n" == commands.run("jobs", "cancel", "1", *master).stdout
+    wait_for(farm.family, lambda family: not any("ffmpeg" in process.name() for process in family), 2)
+    assert "1 queued\n" == commands.run("jobs", "retry", "1", *master).stdout
+    assert "1 canceled\n" == commands.run("jobs", "cancel", job["id"], *master).stdout
+    end = commands.run("jobs", "wait", "1", *master)
+    assert (3, "1 canceled: Canceled by a user.\n") == (end.returncode, end.stdout)
+    end = commands.run("jobs", "pause", "1", *master)
+    assert (1, "error: pause is not possible: the job is canceled\n") == (end.returncode, end.stderr)
+
+
+def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
+    """JSON, NDJSON and CSV on stdout, with nothing else; without a terminal there are no colours."""
+    farm.post("/jobs/batch", {"jobs": [{"scenario": "4K60-h265", "engine": "gstreamer"}] * 3})
+    master = ["--master", farm.url]
+    assert 3 == len(json.loads(commands.run("jobs", "list", "-o", "json", *master).stdout))
+    assert 3 == len([json.loads(line) for line in commands.run("jobs", "list", "-o", "ndjson", *master).stdout.split()])
+    assert 4 == len(commands.run("jobs", "list", "-o", "csv", *master).stdout.splitlines())
+    table = commands.run("jobs", "list", *master).stdout
+    assert (4, False) == (len(table.splitlines()), "\x1b" in table)
+    assert 20 == len(json.loads(commands.run("scenarios", "list", "-o", "json").stdout))
+    assert 1 == len(json.loads(commands.run("nodes", "list", "-o", "json", *master).stdout))
+
+
+def test_the_demo_verifies_its_outputs_and_leaves_nothing(commands: Commands) -> None:
+    """A farm up, jobs launched and verified, exit 0, nothing running, nothing in the temporary folder."""
+    temporary = commands.folder / "tmp"
+    temporary.mkdir()
+    end = commands.run("demo", "--count", "12", "--port", "0", "--duration", "0.2", TMPDIR=str(temporary))
+    assert 0 == end.returncode, end.stderr
+    assert "12 of 12 outputs are in place with the SHA-256 that the farm recorded" in end.stdout
+    assert [] == list(temporary.iterdir())
+    mine = str(temporary)
+    assert [] == [process.pid for process in psutil.process_iter() if any(mine in part for part in _argv(process))]
+
+
+def _argv(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_help_is_quick() -> None:
+    """Help and version load no server, no database and no HTTP client."""
+    code = (
+        "import sys; sys.argv = ['reelmill', '--version']\n"
+        "import reelmill.cli.main as main\n"
+        "heavy = {'litestar', 'sqlalchemy', 'httpx2', 'uvicorn', 'av', 'alembic'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (0, "") == (end.returncode, end.stderr)

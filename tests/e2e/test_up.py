@@ -1,0 +1,128 @@
+"""`reelmill up`: starts with one command, says what it found, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from .conftest import Commands, wait_for
+
+
+def test_up_says_where_it_is_and_what_it_found(commands: Commands) -> None:
+    """The URL goes to stdout; cores, ffmpeg and encoders to stderr."""
+    farm = commands.up()
+    words = (commands.folder / "stderr.txt").read_text()
+    assert ("healthy", 1) == (farm.get("/health")["status"], farm.get("/health")["nodes_online"])
+    assert all(word in words for word in ("cores", "ffmpeg", "h264, h265, vp9, av1", str(commands.media)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_an_idle_farm_cleanly(commands: Commands, number: int) -> None:
+    """Exit 0; no process, socket or lock is left."""
+    farm = commands.up()
+    family = farm.family()
+    port = int(farm.url.rsplit(":", 1)[1])
+    assert 0 == farm.stop(number)
+    assert [] == [process for process in family if process.is_running()]
+    assert ["farm.db"] == sorted(path.name for path in (commands.folder / "data").iterdir())
+    with socket.socket() as probe:
+        assert 0 != probe.connect_ex(("127.0.0.1", port))
+
+
+def test_the_first_signal_finishes_what_runs(commands: Commands) -> None:
+    """P7: running jobs end well, waiting ones wait for the next start."""
+    farm = commands.up("--slots", "1")
+    jobs = [farm.post("/jobs", {"scenario": "720p30-h264", "parameters": {"duration": 2}}) for _ in range(2)]
+    wait_for(lambda: farm.get(f"/jobs/{jobs[0]['id']}")["status"], lambda status: status == "running")
+    assert 0 == farm.stop()
+    again = commands.up("--slots", "1")
+    history = again.get(f"/jobs/{jobs[0]['id']}/history")["history"]
+    assert "completed" == history[-1]["to_status"]
+    wait_for(lambda: again.get(f"/jobs/{jobs[1]['id']}")["status"], lambda status: status == "completed")
+
+
+def test_the_second_signal_gives_running_jobs_back_at_once(commands: Commands) -> None:
+    """P7: nothing is finished for nobody; the job is queued again and no engine is left."""
+    farm = commands.up()
+    job = farm.post("/jobs", {"scenario": "1080p60-h264", "parameters": {"duration": 600}})
+    wait_for(lambda: farm.get(f"/jobs/{job['id']}")["status"], lambda status: status == "running")
+    family = farm.family()
+    farm.process.send_signal(signal.SIGTERM)
+    wait_for((commands.folder / "stderr.txt").read_text, lambda words: "finishing 1 running job" in words)
+    assert 0 == farm.stop(signal.SIGTERM)
+    assert [] == [process for process in family if process.is_running()]
+    steps = commands.up("--slots", "1").get(f"/jobs/{job['id']}/history")["history"]
+    assert "its worker was stopped" in [step["reason"] for step in steps]
+
+
+def test_a_taken_port_is_one_clear_line(commands: Commands) -> None:
+    """The line says which port, and what to do; no traceback."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        end = commands.run("up", "--port", str(port), "--data", str(commands.folder / "data"))
+    expected = f"error: port {port} is in use; stop what uses it, or choose another with --port\n"
+    assert (1, expected) == (end.returncode, end.stderr)
+
+
+def test_a_second_master_on_the_same_database_is_refused(commands: Commands) -> None:
+    """Two masters on one SQLite file would not see each other; the line names the first one's process."""
+    farm = commands.up()
+    end = commands.run("up", "--port", "0", "--data", str(commands.folder / "data"))
+    assert 1 == end.returncode
+    assert end.stderr.startswith(f"error: another master (process {farm.process.pid}) already uses ")
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(commands: Commands) -> None:
+    """Nothing starts, and the line names the folder and the option."""
+    (commands.folder / "file").touch()
+    end = commands.run("up", "--port", "0", "--data", str(commands.folder / "file" / "data"))
+    assert 1 == end.returncode
+    assert end.stderr.startswith("error: cannot write to the data folder ")
+    assert "--data" in end.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--slots", "0"], "error: slots is 0; it must be from 1 to 4096\n"),
+        (["--port", "70000"], "error: port is 70000; it must be from 0 to 65535\n"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_a_usage_error(
+    commands: Commands, arguments: list[str], expected: str
+) -> None:
+    """Exit 2 and one line."""
+    end = commands.run("up", *arguments)
+    assert (2, expected) == (end.returncode, end.stderr)
+
+
+def test_the_projects_settings_file_is_read(commands: Commands) -> None:
+    """./reelmill.toml sets what no flag or variable does."""
+    (commands.folder / "reelmill.toml").write_text("max-retries = 3\n")
+    end = commands.run("up")
+    assert 2 == end.returncode
+    assert end.stderr.startswith("error: reelmill.toml: unknown setting 'max_retries'; known are ")
+
+
+def test_doctor_finds_nothing_wrong_here(commands: Commands) -> None:
+    """On a machine that passes the tests, every check is ok or a warning, and the exit code is 0."""
+    end = commands.run("doctor", "--data", str(commands.folder / "data"), "--port", "0", "-o", "csv")
+    assert 0 == end.returncode, end.stdout
+    assert {"python", "sqlite", "ffmpeg", "cores", "setpriv"} <= {line.split(",")[0] for line in end.stdout.split()}
+
+
+def test_doctor_names_what_is_wrong_and_what_to_do(commands: Commands) -> None:
+    """A port in use by something else and a folder that cannot be written: exit 1, with advice."""
+    (commands.folder / "file").touch()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        end = commands.run("doctor", "--data", str(Path("file") / "data"), "--port", str(port), "-o", "csv")
+    errors = [line for line in end.stdout.splitlines() if ",error," in line]
+    assert (1, 2) == (end.returncode, len(errors)), end.stdout
+    assert all(("--data" in line) or ("--port" in line) for line in errors)

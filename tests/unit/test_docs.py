@@ -1,0 +1,84 @@
+"""Docs that cannot rot: what users can type, set or ask for is documented, and what is linked exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from reelmill.bus.memory import MemoryBus
+from reelmill.cli.main import app
+from reelmill.clock import SystemClock
+from reelmill.domain.request import RequestedParameters
+from reelmill.master.api.app import create_app
+from reelmill.master.master import Master
+from reelmill.settings import Settings
+from reelmill.store.sqlite import SqliteStore
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def _commands() -> Iterator[tuple[str, list[str]]]:
+    """(name, options) of every command; the options by their long names."""
+    root: Any = typer.main.get_command(app)
+    for name, command in root.commands.items():
+        for inner, one in getattr(command, "commands", {"": command}).items():
+            options = [max(parameter.opts, key=len) for parameter in one.params if parameter.opts[0].startswith("-")]
+            yield f"{name} {inner}".strip(), options
+
+
+@pytest.mark.parametrize(
+    ("command", "options"), list(_commands()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_each_command_and_option_is_documented(command: str, options: list[str]) -> None:
+    """docs/commands.md names every command and each of its options."""
+    assert f"`{command}" in COMMANDS or f"`reelmill {command}`" in COMMANDS
+    missing = [option for option in options if f"`{option}" not in COMMANDS and f"/`{option}`" not in COMMANDS]
+    assert [] == missing
+
+
+@pytest.mark.parametrize("setting", Settings.__struct_fields__)
+def test_each_setting_is_documented(setting: str) -> None:
+    """docs/commands.md names every setting."""
+    assert f"`{setting}`" in COMMANDS
+
+
+@pytest.mark.parametrize("parameter", RequestedParameters.__struct_fields__)
+def test_each_parameter_of_a_job_is_documented(parameter: str) -> None:
+    """docs/api.md names every parameter."""
+    assert f"| `{parameter}` |" in API
+
+
+def _paths() -> list[str]:
+    master = Master(Settings(), SqliteStore(None), MemoryBus(), SystemClock(), alone=True)
+    return sorted(
+        route.path
+        for route in create_app(master.farm).routes
+        if not route.path.startswith("/openapi/") and route.path != "/openapi"
+    )
+
+
+@pytest.mark.parametrize("path", _paths())
+def test_each_path_of_the_api_is_documented(path: str) -> None:
+    """docs/api.md names every path, or for the paths of one thing its last part."""
+    plain = re.sub(r"\{\w+:str\}", "{id}", path)
+    assert any(f"{form}`" in API for form in (plain, "/" + plain.rpartition("/")[2], plain.replace("{id}", "{name}")))
+
+
+def _links(page: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if "://" not in target:
+            yield target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_leads_somewhere(page: Path) -> None:
+    """Relative links of README and docs point to files that exist."""
+    assert [] == [target for target in _links(page) if not (page.parent / target).exists()]

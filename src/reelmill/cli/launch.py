@@ -138,7 +138,7 @@ def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
                 task.cancel()
             else:
                 stop.set()
-                display.say("finishing the batch in flight; Ctrl-C again stops at once", "warning")
+                display.say("stopping after the request in flight; Ctrl-C again stops at once", "warning")
 
         async with MasterClient(url, on_retry=lambda reason: _say_retry(display, reason, options)) as client:
             task = asyncio.create_task(run_launch(options, client, display, stop))

@@ -21,7 +21,7 @@ Process = asyncio.subprocess.Process
 
 
 def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REELMILL_", "MASTER_", "NO_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REELMILL_", "MASTER_", "NO_", "COLUMNS"))}
     return kept | {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "TERM": "xterm"}
 
 
@@ -76,8 +76,8 @@ async def test_on_40_columns_every_line_of_the_bar_fits(farm: Farm, tmp_path: Pa
     assert process.returncode == 0
     assert not re.search(r"\x1b\[[0-9;]*3\d", shown), "NO_COLOR is respected"
     bars = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", shown) if "/400" in line]
-    assert bars
-    assert max(len(line) for line in bars) <= 40
+    assert bars, shown
+    assert max(len(line) for line in bars) <= 40, bars
 
 
 def read_all(descriptor: int) -> str:

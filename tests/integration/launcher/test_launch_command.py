@@ -21,7 +21,11 @@ Process = asyncio.subprocess.Process
 
 
 def environment(folder: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REELMILL_", "MASTER_", "NO_", "COLUMNS"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REELMILL_", "MASTER_", "NO_", "COLUMNS"))
+    }
     return kept | {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "TERM": "xterm"}
 
 

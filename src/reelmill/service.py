@@ -8,6 +8,8 @@ from typing import Protocol
 
 import structlog
 
+from reelmill.errors import ReelmillError
+
 log = structlog.get_logger()
 
 
@@ -63,6 +65,8 @@ class PeriodicService(Service):
             self._wake.clear()
             try:
                 await self.run_once()
+            except ReelmillError as error:  # a full disk, say: one line a round is enough
+                log.warning("round_failed", service=type(self).__name__, reason=str(error))
             except Exception:
                 log.exception("round_failed", service=type(self).__name__)
 

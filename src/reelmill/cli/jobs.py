@@ -123,9 +123,18 @@ def show_history(job: JobArgument, output: FormatOption = Format.TABLE, master: 
 
 
 @jobs_app.command("cancel")
-def cancel_jobs(jobs: JobArguments, master: MasterOption = None) -> None:
+def cancel_jobs(
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Ids or sequence numbers.")] = None,
+    launch: Annotated[str | None, typer.Option(help="Cancel every job of this launch instead.")] = None,
+    master: MasterOption = None,
+) -> None:
     """Cancel jobs that have not ended; a running engine is killed."""
-    _act_on_all(master, jobs, "cancel")
+    _need_one(jobs, launch)
+    if launch is None:
+        _act_on_all(master, jobs or [], "cancel")
+        return
+    path = _path(launch, "cancel", collection="launches")
+    typer.echo(f"{call_master(master, lambda client: client.post(path))['canceled']} canceled")
 
 
 @jobs_app.command("pause")
@@ -153,8 +162,7 @@ def wait_for_jobs(
     master: MasterOption = None,
 ) -> None:
     """Wait until jobs have ended; exit 3 when one of them did not complete."""
-    if bool(jobs) == (launch is not None):
-        raise InvalidField("JOB", "name jobs, or a launch with --launch")
+    _need_one(jobs, launch)
 
     async def work(client: MasterClient) -> bool:
         if launch is not None:
@@ -164,6 +172,11 @@ def wait_for_jobs(
 
     if not call_master(master, work):
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _need_one(jobs: list[str] | None, launch: str | None) -> None:
+    if bool(jobs) == (launch is not None):
+        raise InvalidField("JOB", "name jobs, or a launch with --launch")
 
 
 async def _wait_for_job(client: MasterClient, job: str) -> str:

@@ -165,7 +165,7 @@ def _show(outcome: LaunchOutcome, url: str, display: Display) -> NoReturn:
     if outcome.interrupted:
         display.say(f"interrupted: {submission.submitted:,} of {options.plan.count:,} jobs were submitted")
         if submission.submitted:
-            display.say(f"they go on; cancel them with: curl -X POST {url}/launches/{options.launch_id}/cancel")
+            display.say(f"they go on; cancel them with: reelmill jobs cancel --launch {options.launch_id}")
     elif outcome.failure is not None:
         raise ReelmillError(
             f"gave up after {submission.submitted:,} of {options.plan.count:,} jobs: {outcome.failure}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from reelmill.errors import StartupError, StoreUnavailable
 from reelmill.store.file_lock import FileLock
@@ -73,11 +73,11 @@ class SqliteStore(Store):
             self._lock.acquire()
         try:
             self._open()
-        except (OperationalError, OSError, StartupError) as error:
+        except (DatabaseError, OSError, StartupError) as error:
             await self.stop()
             if isinstance(error, StartupError):
                 raise
-            reason = error.orig if isinstance(error, OperationalError) else error
+            reason = error.orig if isinstance(error, DatabaseError) else error
             raise StartupError(f"cannot open the database {self._path}: {reason}") from error
 
     def _open(self) -> None:
@@ -92,8 +92,8 @@ class SqliteStore(Store):
 
     async def stop(self) -> None:
         if self._writer:
-            await self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None  # from here on new work is refused, not left behind the end mark
+            await writer.close()
         self._readers.shutdown(wait=True)
         if self._memory:
             self._memory.close()
@@ -115,6 +115,8 @@ class SqliteStore(Store):
     async def read(self, work: Callable[[Tx], T]) -> T:
         if self._memory is not None:
             return run_alone(self._memory, work)
+        if self._reader_engine is None:
+            raise StoreUnavailable("the store is not open")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Callable[[Tx], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import structlog
 
 from reelmill.bus.protocol import Bus, Handler, Listener, Subscription
+from reelmill.errors import ReelmillError
 
 log = structlog.get_logger()
 
@@ -19,7 +21,8 @@ class _Registration:
         self._remove = remove
 
     async def close(self) -> None:
-        self._remove()
+        with contextlib.suppress(ValueError):  # closed before
+            self._remove()
 
 
 class MemoryBus(Bus):
@@ -67,6 +70,9 @@ class MemoryBus(Bus):
         async def run() -> Any:
             try:
                 return await work
+            except ReelmillError as error:
+                log.warning("handler_failed", subject=subject, reason=str(error))
+                raise
             except Exception:
                 log.exception("handler_failed", subject=subject)
                 raise

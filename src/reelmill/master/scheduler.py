@@ -60,8 +60,10 @@ class Scheduler(PeriodicService):
         parked = self._parked[asked.offer.node_id] = _Parked(asked.offer)
         self.wake()
         done, _ = await asyncio.wait({parked.served}, timeout=asked.wait_seconds)
-        if not done and self._parked.get(asked.offer.node_id) is parked:
-            await self._unpark(asked.offer.node_id)
+        if not done:
+            async with self._trying:  # a try under way may be about to grant it something
+                if self._parked.get(asked.offer.node_id) is parked:  # and not a newer claim of the same node
+                    self._answer_parked(asked.offer.node_id, [])
         return await parked.served
 
     async def _note_room(self, room: Room) -> None:

@@ -91,7 +91,7 @@ def _labels(given: list[str]) -> dict[str, str]:
         name, found, value = text.partition(":")
         if not found:
             raise InvalidField("label", f"{text[:60]!r} must be name:value")
-        if '"' in name:
+        if '"' in name or not name.isprintable():
             raise InvalidField("label", f"{name[:60]!r} is not a label name")
         labels[name] = value
     return labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -30,7 +31,7 @@ from reelmill.master.api.answers import (
 )
 from reelmill.master.api.dependency import TheFarm
 from reelmill.master.api.job_query import JobQuery, read_query
-from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one
+from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one, check_text
 from reelmill.master.farm import Farm
 from reelmill.store.control import Action, act
 from reelmill.store.counts import read_counts
@@ -45,6 +46,7 @@ def _body(description: str) -> type[Operation]:
     """The request body is read by our own decoder, so its description is added here."""
     content = {"application/json": OpenAPIMediaType(schema=Schema(type="object", description=description))}  # type: ignore[arg-type]
 
+    @dataclass
     class Described(Operation):
         def __post_init__(self) -> None:
             self.request_body = RequestBody(content=content, required=True)
@@ -74,7 +76,7 @@ class JobsController(Controller):
         idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
     ) -> Response[JobAnswer]:
         """Submit one job: 201 with the job after it is safely stored, 200 when its key was used for it before."""
-        asked = JOB_DECODER.decode(await request.body())
+        asked = JOB_DECODER.decode(check_text(await request.body()))
         if idempotency_key is not None:
             if asked.idempotency_key not in (None, idempotency_key):
                 raise InvalidField("idempotency_key", "differs from the Idempotency-Key header")
@@ -85,7 +87,7 @@ class JobsController(Controller):
     @post("/batch", operation_class=_body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'))
     async def submit_batch(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[BatchAnswer]:
         """Submit up to 10,000 jobs: one answer each, in order. A bad item never sinks the good ones."""
-        answer = await accept_batch(farm, await request.body())
+        answer = await accept_batch(farm, check_text(await request.body()))
         return Response(answer, status_code=201 if answer.accepted else 422)
 
     @get("/")

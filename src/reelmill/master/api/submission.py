@@ -45,6 +45,15 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def check_text(body: bytes) -> bytes:
+    """The body, which must be UTF-8 as all JSON is; the decoder itself finds out too late, and only in some places."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"it is not UTF-8 at byte {error.start}") from error
+    return body
+
+
 async def accept_one(farm: Farm, asked: JobRequest) -> Accepted:
     """The job, stored; InvalidField or Conflict when it cannot be."""
     job = accept(asked, new_id(), farm.media_root)

@@ -1,0 +1,171 @@
+"""Settings: flags > environment > reelmill.toml > the user's file > defaults; a wrong one is named with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelmill.errors import SettingsError
+from reelmill.settings import DEFAULT_MASTER, Settings, load_settings
+
+
+class Places:
+    """The places that settings come from."""
+
+    def __init__(self, project: Path, user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.project = project / "reelmill.toml"
+        self.user = user / "reelmill" / "reelmill.toml"
+        self.user.parent.mkdir(parents=True)
+        self._monkeypatch = monkeypatch
+
+    def set(self, **variables: str) -> None:
+        """Set variables of the environment."""
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """An empty project, an empty home, and no variable of ours."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    for name in ("MASTER_URL", *(f"REELMILL_{name.upper()}" for name in Settings.__struct_fields__)):
+        monkeypatch.delenv(name, raising=False)
+    return Places(project, tmp_path / "config", monkeypatch)
+
+
+def test_without_anything_the_defaults_hold(places: Places, tmp_path: Path) -> None:
+    """And they are those of the design."""
+    settings = load_settings({})
+
+    assert (DEFAULT_MASTER, "127.0.0.1", 8080) == (settings.master, settings.host, settings.port)
+    assert (30.0, 3, 3, None, 0) == (
+        *(settings.lease_seconds, settings.max_failures, settings.max_crashes, settings.slots, settings.reserve_live),
+    )
+    assert tmp_path / "data" / "reelmill" == settings.data
+    assert places.project.parent == settings.media
+
+
+def test_each_place_wins_over_the_one_behind_it(places: Places) -> None:
+    """Five ports in five places, uncovered one by one."""
+    places.user.write_text("port = 2")
+    assert 2 == load_settings({}).port
+    places.project.write_text("port = 3")
+    assert 3 == load_settings({}).port
+    places.set(REELMILL_PORT="4")
+    assert 4 == load_settings({}).port
+    assert 5 == load_settings({"port": 5}).port
+    assert 4 == load_settings({"port": None}).port, "a flag that is None was not given"
+
+
+def test_places_add_up(places: Places) -> None:
+    """A place that says one thing leaves the rest to the others."""
+    places.user.write_text('host = "0.0.0.0"\nslots = 4')
+    places.project.write_text("lease-seconds = 60\nmax_failures = 5")
+    places.set(REELMILL_MAX_CRASHES="7", REELMILL_SLOTS="")
+
+    settings = load_settings({"node_name": "mill"})
+
+    assert ("0.0.0.0", 4, 60.0, 5, 7, "mill") == (
+        *(settings.host, settings.slots, settings.lease_seconds, settings.max_failures, settings.max_crashes),
+        settings.node_name,
+    )
+
+
+def test_master_url_is_heard_unless_our_own_variable_is_set(places: Places) -> None:
+    """Older launchers use it."""
+    places.project.write_text('master = "http://project:1"')
+    places.set(MASTER_URL="http://old:1")
+    assert "http://old:1" == load_settings({}).master
+    places.set(REELMILL_MASTER="http://new:1")
+    assert "http://new:1" == load_settings({}).master
+
+
+def test_folders_become_absolute(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative to where the command runs, and with ~."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+
+    settings = load_settings({"data": "farm", "media": "~/films"})
+
+    assert places.project.parent / "farm" == settings.data
+    assert Path("/home/somebody/films") == settings.media
+
+
+@pytest.mark.parametrize("which", ["project", "user"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"prot = 1", "unknown setting 'prot'; known are master, host, port"),
+        (b"port = ", "is not valid TOML"),
+        (b"[farm]\nport = 1", "unknown setting 'farm'"),
+        (b"\xff\xfe", "cannot read"),
+    ],
+)
+def test_a_wrong_file_is_named(places: Places, which: str, content: bytes, words: str) -> None:
+    """The file, and what is wrong in it."""
+    path: Path = getattr(places, which)
+    path.write_bytes(content)
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings({})
+
+    assert words in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(places: Places) -> None:
+    """Not a traceback."""
+    places.project.mkdir()
+    with pytest.raises(SettingsError, match=r"cannot read reelmill\.toml"):
+        load_settings({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "eighty"),
+        ("port", -1),
+        ("port", 65_536),
+        ("slots", 0),
+        ("slots", 5000),
+        ("slots", "many"),
+        ("reserve_live", -1),
+        ("lease_seconds", 0.5),
+        ("lease_seconds", float("nan")),
+        ("lease_seconds", float("inf")),
+        ("beat_seconds", 0),
+        ("beat_seconds", 11),
+        ("max_failures", 0),
+        ("max_crashes", 0),
+        ("retry_base_seconds", -1),
+        ("retry_base_seconds", float("nan")),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(places: Places, name: str, value: Any) -> None:
+    """From a flag, from the environment and from a file alike."""
+    place = name.replace("_", "[-_]")
+    with pytest.raises(SettingsError, match=place):
+        load_settings({name: value})
+    places.set(**{f"REELMILL_{name.upper()}": str(value)})
+    with pytest.raises(SettingsError, match=place):
+        load_settings({})
+
+
+def test_a_beat_may_not_be_slower_than_a_third_of_the_lease(places: Places) -> None:
+    """Else a single lost beat would cost a job."""
+    assert 10.0 == load_settings({"beat_seconds": 10.0}).beat_seconds
+    with pytest.raises(SettingsError, match=r"beat-seconds is 10; it must be from 0\.1 to 3"):
+        load_settings({"beat_seconds": 10.0, "lease_seconds": 9.0})
+    assert not places.project.exists()
+
+
+def test_an_unknown_flag_is_named(places: Places) -> None:
+    """A command that passes one has a fault of its own, but it is told all the same."""
+    with pytest.raises(SettingsError, match="colour"):
+        load_settings({"colour": "red"})
+    assert not places.project.exists()

@@ -106,7 +106,7 @@ async def test_ctrl_c_leaves_valid_results_and_says_how_to_cancel(farm: Farm, tm
     found = json.loads((tmp_path / "job_launch_results.json").read_text())
     assert [job.id for job in await farm.jobs()] == [one["id"] for one in found]
     assert f"{len(found):,} of 100,000 jobs were submitted".encode() in err
-    assert b"/cancel" in err
+    assert b"reelmill jobs cancel --launch " in err
     assert f"accepted   {len(found):,}".encode() in out
 
 

@@ -71,7 +71,8 @@ class Farmhand:
 
     async def beat_with(self, node: NodeInfo, progress: Sequence[Progress], *, after: float = 0.0) -> BeatAnswer:
         """The same with progress of the test's own."""
-        return await self.change(lambda tx, rules: beat(tx, node, progress, LEASE, rules), after)
+        answer, _ = await self.change(lambda tx, rules: beat(tx, node, progress, LEASE, rules), after)
+        return answer
 
     async def sweep(self, after: float) -> int:
         """How many leases had run out."""

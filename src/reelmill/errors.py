@@ -5,6 +5,7 @@ ReelmillError
 │   ├── InvalidField      one field of a request is wrong (HTTP 422)
 │   ├── NotFound          no such job, launch, node or scenario (HTTP 404)
 │   ├── Conflict          not in this state, or the key is taken (HTTP 409)
+│   ├── Forbidden         a request that only a foreign web page would send (HTTP 403)
 │   └── SettingsError     a flag, a variable or a settings file is wrong
 ├── Unavailable           the farm cannot answer now; asking again later may help (HTTP 503)
 │   ├── StoreUnavailable  the database refused a durable commit
@@ -55,6 +56,12 @@ class Conflict(UsageError):
         super().__init__(message)
         self.code = code
         self.status = status
+
+
+class Forbidden(UsageError):
+    """The request comes from where none may come from."""
+
+    code = "forbidden"
 
 
 class SettingsError(UsageError):

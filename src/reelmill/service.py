@@ -13,6 +13,10 @@ from reelmill.errors import ReelmillError
 log = structlog.get_logger()
 
 
+FAILURE_PAUSE_SECONDS = 1.0
+"""How long a service rests after a failed round, however often it is woken."""
+
+
 class Service(Protocol):
     """Something with a beginning and an end. Both calls may be repeated without harm."""
 
@@ -65,10 +69,12 @@ class PeriodicService(Service):
             self._wake.clear()
             try:
                 await self.run_once()
+                continue
             except ReelmillError as error:  # a full disk, say: one line a round is enough
                 log.warning("round_failed", service=type(self).__name__, reason=str(error))
             except Exception:
                 log.exception("round_failed", service=type(self).__name__)
+            await asyncio.sleep(min(FAILURE_PAUSE_SECONDS, self._interval))
 
 
 async def stop_all(*services: Service) -> None:

@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     master: str = DEFAULT_MASTER
     host: str = "127.0.0.1"
+    allowed_hosts: str = ""
     port: int = 8080
     data: Path = msgspec.field(default_factory=default_data_folder)
     media: Path = msgspec.field(default_factory=Path.cwd)

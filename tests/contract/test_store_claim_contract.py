@@ -188,6 +188,16 @@ async def test_a_big_job_still_fits_a_node_with_a_reserve(farm: Farmhand) -> Non
     assert (big.id, 6) == (grant.key.job_id, grant.units)
 
 
+async def test_a_node_that_left_gets_nothing(farm: Farmhand) -> None:
+    """A worker that said goodbye is given no job, however late its claim is tried."""
+    node = node_info()
+    await farm.beat(node)
+    await farm.goodbye(node)
+    await farm.submit(new_job())
+
+    assert [] == await farm.claim(node)
+
+
 async def test_a_draining_node_gets_nothing_until_it_is_resumed(farm: Farmhand) -> None:
     """What it has goes on; nothing new comes."""
     node = node_info()
@@ -196,7 +206,6 @@ async def test_a_draining_node_gets_nothing_until_it_is_resumed(farm: Farmhand) 
 
     assert await farm.change(lambda tx, _: set_draining(tx, node.id, True))
     assert [] == await farm.claim(node)
-    assert (await farm.beat(node)).draining
     assert await farm.change(lambda tx, _: set_draining(tx, node.id, False))
     assert 2 == len(await farm.claim(node))
 

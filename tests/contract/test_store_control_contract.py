@@ -124,7 +124,7 @@ async def test_a_launch_can_be_canceled_bit_by_bit(farm: Farmhand) -> None:
     await farm.report(settled(publishing, NODE))
     await farm.claim_one(node_info("second", units=1))
 
-    sizes = [len(await farm.change(lambda tx, rules: cancel_launch(tx, "L", 4, rules))) for _ in range(3)]
+    sizes = [len(await farm.change(lambda tx, rules: cancel_launch(tx, "L", 0, 4, rules))) for _ in range(3)]
 
     launch = await farm.store.read(lambda tx: get_launch(tx, "L"))
     assert launch is not None
@@ -139,7 +139,7 @@ async def test_a_launch_full_of_jobs_being_published_does_not_hide_the_others(fa
     for grant in await farm.claim(node_info(units=4)):
         assert [True, True] == await farm.report(started(grant.key, NODE), settled(grant.key, NODE))
 
-    assert 2 == len(await farm.change(lambda tx, rules: cancel_launch(tx, "L", 4, rules)))
+    assert 2 == len(await farm.change(lambda tx, rules: cancel_launch(tx, "L", 0, 4, rules)))
 
 
 async def test_a_filter_finds_exactly_what_it_says(farm: Farmhand) -> None:

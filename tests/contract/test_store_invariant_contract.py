@@ -105,7 +105,7 @@ class Walk:
     async def cancel_launch(self) -> None:
         if self.ids:
             name = self.rng.choice(LAUNCHES)
-            await self.farm.change(lambda tx, rules: cancel_launch(tx, name, 2, rules), self.now)
+            await self.farm.change(lambda tx, rules: cancel_launch(tx, name, 0, 2, rules), self.now)
 
 
 async def check_counts(farm: Farmhand) -> set[str]:

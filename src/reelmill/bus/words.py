@@ -8,6 +8,7 @@
 | report        | worker → any master      | which of the reports count                         |
 | garbage       | worker → any master      | which of these attempts nobody will ask for again  |
 | goodbye       | worker → any master      | (empty)                                            |
+| gone          | master → every master    | (told) a worker left: its parked claim is void     |
 | work          | master → every master    | (told) there may be something to claim             |
 | node.ID       | master → one worker      | (told) an attempt to drop                          |
 """
@@ -73,17 +74,23 @@ class Notice(Generic[Told]):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A worker asks for jobs, and waits up to ``wait_seconds`` for one."""
+    """A worker asks for jobs, and waits up to ``wait_seconds`` for one. ``number`` rises with each of its claims."""
 
     offer: Offer
     wait_seconds: float
+    number: int = 0
 
 
 class Room(msgspec.Struct, frozen=True):
-    """A worker whose claim may be parked has ``free_units`` now."""
+    """The worker whose claim of that number may be parked has ``free_units`` now, ``live_units`` of its used ones live.
+
+    A late word about an older claim must not change a newer one, which knew better.
+    """
 
     node_id: str
     free_units: int
+    live_units: int = 0
+    number: int = 0
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -100,6 +107,7 @@ REPORT = Question("report", list[AttemptReport], list[bool])
 GARBAGE = Question("garbage", list[AttemptKey], list[AttemptKey])
 GOODBYE = Question("goodbye", str, type(None))
 WORK = Notice("work", str)
+GONE = Notice("gone", str)
 
 
 def drop_notice(node_id: str) -> Notice[AttemptKey]:

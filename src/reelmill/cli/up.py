@@ -75,7 +75,7 @@ async def _serve(settings: Settings) -> None:
                 raise StoreUnavailable(farm.store.failed.result())
             if farm.worker.running_jobs:
                 _say(f"finishing {farm.worker.running_jobs} running job(s); Ctrl-C again gives them back to the queue")
-            await _until(farm.worker.drain(), urgent.wait())
+            await _until(farm.worker.drain(), urgent.wait(), farm.store.failed)
     _say("stopped")
 
 

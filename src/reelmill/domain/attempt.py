@@ -25,6 +25,9 @@ class Offer(msgspec.Struct, frozen=True):
     capabilities: Capabilities
     free_units: int
     reserve_live: int = 0
+    """CPU units that are kept for the live queue ..."""
+    live_units: int = 0
+    """... of which live jobs use this many already."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -36,15 +39,20 @@ class Grant(msgspec.Struct, frozen=True):
     parameters: Parameters
     units: int
     lease_seconds: float
+    live: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far an attempt is: ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s."""
+    """How far an attempt is: ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s.
+
+    ``eta`` is how many seconds of encoding are left.
+    """
 
     key: AttemptKey
     progress: float = 0.0
     fps: float | None = None
     speed: float | None = None
+    eta: float | None = None
 
 
 class AttemptLog(msgspec.Struct, frozen=True):
@@ -79,4 +87,3 @@ class BeatAnswer(msgspec.Struct, frozen=True):
     renewed: list[AttemptKey]
     drop: list[AttemptKey]
     publish: list[UnpublishedOutput]
-    draining: bool

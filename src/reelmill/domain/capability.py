@@ -31,12 +31,12 @@ def can_run(node: Capabilities, needs: Needs) -> bool:
     return needs.codec in node.engines.get(needs.engine, ())
 
 
-def units_on(node: Capabilities, needs: Needs) -> int:
-    """CPU units the job takes on this node: its cost, but never more than the node has.
+def units_on(node: Capabilities, needs: Needs, kept: int = 0) -> int:
+    """CPU units the job takes on this node: its cost, but never more than the node has beside ``kept`` ones.
 
     The cap lets a small node run a big job alone.
     """
-    return min(needs.cost, node.units)
+    return min(needs.cost, max(1, node.units - kept))
 
 
 def choose_engine(node: Capabilities, needs: Needs) -> str:

@@ -36,6 +36,9 @@ class Failure(msgspec.Struct, frozen=True):
         return self.reason in RETRYABLE
 
 
+OUTPUT_LOST = "output_lost"
+"""The code of a verified output that is gone before its publication: the one failure that makes it encoded again."""
+
 WORKER_LOST = Failure(
     "platform_error",
     "worker_lost",

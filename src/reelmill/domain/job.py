@@ -115,6 +115,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     progress: float = 0.0
     fps: float | None = None
     speed: float | None = None
+    eta: float | None = None
+    """Seconds of encoding left, as the engine's pace said at the last sign of life."""
     assigned_at: float | None = None
     started_at: float | None = None
     completed_at: float | None = None

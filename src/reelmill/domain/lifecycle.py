@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reelmill.domain.failure import WORKER_LOST, Failure
+from reelmill.domain.failure import OUTPUT_LOST, WORKER_LOST, Failure
 from reelmill.domain.job import Job, Result, Status
 from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import Conflict
@@ -85,8 +85,8 @@ TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("running", Settle): frozenset({"running"}),
     ("running", Publish): frozenset({"completed"}),
     ("assigned", Fail): _RETRY_OR_END,
-    ("running", Fail): _RETRY_OR_END,
-    ("assigned", Lose): _RETRY_OR_END,
+    ("running", Fail): frozenset({"running", "retrying", "failed", "timed_out"}),
+    ("assigned", Lose): frozenset({"retrying"}),
     ("running", Lose): _RETRY_OR_END,
     ("assigned", Return): frozenset({"queued"}),
     ("running", Return): frozenset({"queued"}),
@@ -153,9 +153,7 @@ def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
         case Publish():
             return Decision(_published(job, now), "output published")
         case Fail():
-            failed = change(job, failures=job.failures + 1, winner=None, result=None)
-            again = event.failure.retryable and failed.failures < policy.max_failures
-            return _ended_attempt(failed, event.failure, again, now, policy, rng)
+            return _failed(job, event.failure, now, policy, rng)
         case Lose():
             return _lost(job, now, policy, rng)
         case Return():
@@ -186,12 +184,15 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
         progress=0.0,
         fps=None,
         speed=None,
+        eta=None,
     )
 
 
 def _settled(job: Job, result: Result) -> Job:
     fps = round(result.frames / result.encode_seconds, 1) if result.encode_seconds > 0 else None
-    return msgspec.structs.replace(job, winner=job.attempt, result=result, progress=100.0, fps=fps, speed=result.speed)
+    return msgspec.structs.replace(
+        job, winner=job.attempt, result=result, progress=100.0, fps=fps, speed=result.speed, eta=None
+    )
 
 
 def _published(job: Job, now: float) -> Job:
@@ -209,7 +210,7 @@ def _published(job: Job, now: float) -> Job:
 
 def _released(job: Job) -> Job:
     """The job without a holder; the name of its last node stays for people to see."""
-    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=0.0, fps=None, speed=None)
+    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=0.0, fps=None, speed=None, eta=None)
 
 
 def _final(job: Job, status: Status, failure: Failure, now: float) -> Job:
@@ -239,6 +240,18 @@ def _fresh(job: Job) -> Job:
     )
 
 
+def _failed(job: Job, failure: Failure, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+    failed = msgspec.structs.replace(job, failures=job.failures + 1)
+    again = failure.retryable and failed.failures < policy.max_failures
+    if again and job.winner is not None and failure.code != OUTPUT_LOST:
+        # The output is verified and safe: its publication is tried again, by whoever takes over the lease.
+        wait = policy.backoff(failed.failures, rng)
+        waiting = msgspec.structs.replace(failed, lease_until=now + wait)
+        return Decision(waiting, f"{failure.code}: {failure.message} Its publication is tried again in {wait:.1f} s")
+    unsettled = msgspec.structs.replace(failed, winner=None, result=None)
+    return _ended_attempt(unsettled, failure, again, now, policy, rng)
+
+
 def _ended_attempt(
     job: Job, failure: Failure, again: bool, now: float, policy: RetryPolicy, rng: random.Random
 ) -> Decision:
@@ -254,10 +267,12 @@ def _ended_attempt(
         error_code=failure.code,
         error=failure.message,
     )
-    return Decision(waiting, f"{failure.code}: tried again in {wait:.1f} s")
+    return Decision(waiting, f"{failure.code}: {failure.message} Tried again in {wait:.1f} s")
 
 
 def _lost(job: Job, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+    if job.status == "assigned":  # no engine was started: it cannot be the job's fault
+        return _ended_attempt(job, WORKER_LOST, True, now, policy, rng)
     crashed = msgspec.structs.replace(job, crashes=job.crashes + 1)
     if crashed.crashes < policy.max_crashes:
         return _ended_attempt(crashed, WORKER_LOST, True, now, policy, rng)

@@ -6,6 +6,7 @@ on the machine that opens the file, so a link that leads out of the root is refu
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 from reelmill.errors import InvalidField
@@ -13,6 +14,7 @@ from reelmill.errors import InvalidField
 PRIVATE_FOLDER = ".reelmill"
 """The folder under the media root that holds attempts; no job may name a path in it."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME_BYTES = 255
 _MAX_PATH_BYTES = 1024
 
@@ -24,6 +26,8 @@ def check_media_path(field: str, path: str, root: Path | None = None) -> str:
     """
     if not path or "\0" in path:
         raise InvalidField(field, "is empty" if not path else "contains a NUL byte")
+    if _CONTROL.search(path):
+        raise InvalidField(field, f"{path[:200]!r} contains a control character, such as a line break; rename the file")
     if len(path.encode(errors="surrogatepass")) > _MAX_PATH_BYTES:
         raise InvalidField(field, f"is longer than {_MAX_PATH_BYTES} bytes")
     pure = PurePosixPath(path)

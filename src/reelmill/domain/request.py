@@ -57,8 +57,8 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
         raise InvalidField("scenario", str(error)) from None
     parameters = _check_parameters(request.parameters, scenario, job_id, media_root)
     _check_labels(request.labels)
-    if isinstance(request.confidence, str) and len(request.confidence) > _MAX_LABEL_CHARS:
-        raise InvalidField("confidence", f"is longer than {_MAX_LABEL_CHARS} characters")
+    if isinstance(request.confidence, str):
+        _check_plain("confidence", request.confidence, _MAX_LABEL_CHARS)
     return NewJob(
         id=job_id,
         scenario=scenario.name,
@@ -77,8 +77,9 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
 def _fingerprint(request: JobRequest) -> str | None:
     if request.idempotency_key is None:
         return None
-    if not 0 < len(request.idempotency_key) <= _MAX_KEY_CHARS:
-        raise InvalidField("idempotency_key", f"must have 1 to {_MAX_KEY_CHARS} characters")
+    if not request.idempotency_key:
+        raise InvalidField("idempotency_key", "is empty")
+    _check_plain("idempotency_key", request.idempotency_key, _MAX_KEY_CHARS)
     body = msgspec.json.encode(request, order="deterministic")
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
@@ -132,11 +133,17 @@ def _check_seconds(field: str, seconds: float | None) -> float | None:
     return seconds
 
 
+def _check_plain(field: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise InvalidField(field, f"is longer than {most} characters")
+    if "\0" in text:  # which no database stores
+        raise InvalidField(field, "contains a NUL character")
+
+
 def _check_labels(labels: dict[str, str]) -> None:
     if len(labels) > _MAX_LABELS:
         raise InvalidField("labels", f"has {len(labels)} entries; {_MAX_LABELS} are allowed")
     for name, value in labels.items():
         if len(name) > _MAX_LABEL_CHARS or not _LABEL_NAME.fullmatch(name):
             raise InvalidField("labels", f"{name[:_MAX_LABEL_CHARS]!r} is not a label name (letters, digits, . _ / -)")
-        if len(value) > _MAX_LABEL_CHARS:
-            raise InvalidField(f"labels.{name}", f"is longer than {_MAX_LABEL_CHARS} characters")
+        _check_plain(f"labels.{name}", value, _MAX_LABEL_CHARS)

@@ -39,7 +39,9 @@ class Master(Service):
             data_folder=settings.data,
             metrics=Metrics(),
         )
-        self._server = HttpServer(create_app(self.farm), settings.host, settings.port)
+        self._server = HttpServer(
+            create_app(self.farm, f"{settings.host},{settings.allowed_hosts}"), settings.host, settings.port
+        )
         self._services: list[Service] = [
             Settler(self.farm),
             Scheduler(self.farm),

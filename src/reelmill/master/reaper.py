@@ -8,13 +8,14 @@ import structlog
 
 from reelmill.master.farm import Farm
 from reelmill.service import PeriodicService
-from reelmill.store.attempts import expire_leases, void_all_leases
+from reelmill.store.attempts import expire_leases, rebase_times, void_all_leases
 from reelmill.store.nodes import forget_gone
 
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 5.0
 FORGET_NODE_SECONDS = 24 * 3600.0
+CLOCK_STEP_SECONDS = 2.0
 _AT_ONCE = 500
 
 
@@ -30,6 +31,7 @@ class Reaper(PeriodicService):
         self._farm = farm
         self._workers_died_too = workers_died_too
         self._not_before = 0.0
+        self._clocks: tuple[float, float] | None = None
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -42,6 +44,7 @@ class Reaper(PeriodicService):
 
     async def run_once(self) -> int:
         """Sweep once; how many leases had run out."""
+        await self._look_at_the_clock()
         if asyncio.get_running_loop().time() < self._not_before:
             return 0
         expired = 0
@@ -55,3 +58,17 @@ class Reaper(PeriodicService):
             await self._farm.announce_work("leases ran out")
         await self._farm.change(lambda tx, rules: forget_gone(tx, rules.now - FORGET_NODE_SECONDS))
         return expired
+
+    async def _look_at_the_clock(self) -> None:
+        """Leases end by the time of day. When that was set, or the machine slept, no worker is to blame: wait."""
+        wall_now, loop_now = self._farm.clock.now(), asyncio.get_running_loop().time()
+        wall, steady = self._clocks or (wall_now, loop_now)
+        self._clocks = (wall_now, loop_now)
+        step = (wall_now - wall) - (loop_now - steady)
+        if abs(step) < CLOCK_STEP_SECONDS:
+            return
+        log.warning("clock_stepped", seconds=round(step, 1))
+        self._not_before = loop_now + self._farm.lease_seconds
+        if step < 0:
+            lease, backoff = self._farm.lease_seconds, self._farm.policy.cap_seconds
+            await self._farm.change(lambda tx, rules: rebase_times(tx, lease, backoff, rules.now))

@@ -7,8 +7,8 @@ import asyncio
 import msgspec
 
 from reelmill.bus.protocol import Subscription
-from reelmill.bus.words import CLAIM, ROOM, WORK, Claim, Room
-from reelmill.domain.attempt import Grant, Offer
+from reelmill.bus.words import CLAIM, GONE, ROOM, WORK, Claim, Room
+from reelmill.domain.attempt import Grant
 from reelmill.master.farm import Farm
 from reelmill.service import PeriodicService
 from reelmill.store.claim import claim, next_due
@@ -20,8 +20,9 @@ _CHECK_SECONDS = 5.0
 class _Parked:
     """A claim that waits. ``served`` is done with the grants, or with none when its time is up."""
 
-    def __init__(self, offer: Offer) -> None:
-        self.offer = offer
+    def __init__(self, asked: Claim) -> None:
+        self.offer = asked.offer
+        self.number = asked.number
         self.served: asyncio.Future[list[Grant]] = asyncio.get_running_loop().create_future()
 
 
@@ -44,6 +45,7 @@ class Scheduler(PeriodicService):
                 await CLAIM.answer(bus, self._answer),
                 await ROOM.listen(bus, self._note_room),
                 await WORK.listen(bus, self._note_work),
+                await GONE.listen(bus, self._unpark),
             ]
 
     async def stop(self) -> None:
@@ -57,7 +59,7 @@ class Scheduler(PeriodicService):
     async def _answer(self, asked: Claim) -> list[Grant]:
         """Grants for the worker; none after ``wait_seconds``, or when the worker asks anew."""
         await self._unpark(asked.offer.node_id)
-        parked = self._parked[asked.offer.node_id] = _Parked(asked.offer)
+        parked = self._parked[asked.offer.node_id] = _Parked(asked)
         self.wake()
         done, _ = await asyncio.wait({parked.served}, timeout=asked.wait_seconds)
         if not done:
@@ -69,8 +71,11 @@ class Scheduler(PeriodicService):
     async def _note_room(self, room: Room) -> None:
         if room.free_units <= 0:
             await self._unpark(room.node_id)
-        elif (parked := self._parked.get(room.node_id)) is not None:
-            parked.offer = msgspec.structs.replace(parked.offer, free_units=room.free_units)
+            return
+        parked = self._parked.get(room.node_id)
+        if parked is not None and parked.number == room.number:
+            now = {"free_units": room.free_units, "live_units": room.live_units}
+            parked.offer = msgspec.structs.replace(parked.offer, **now)
             self.wake()
 
     async def _unpark(self, node_id: str) -> None:
@@ -93,8 +98,13 @@ class Scheduler(PeriodicService):
 
     async def run_once(self) -> None:
         """Try every parked claim once."""
+        self._due = None
         async with self._trying:
-            await asyncio.gather(*(self._try(parked) for parked in list(self._parked.values())))
+            tries = [self._try(parked) for parked in list(self._parked.values())]
+            outcomes = await asyncio.gather(*tries, return_exceptions=True)  # none goes on without the lock
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
         self._due = await self._farm.store.read(next_due) if self._parked else None
 
     async def _try(self, parked: _Parked) -> None:

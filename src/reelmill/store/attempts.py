@@ -12,7 +12,7 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatA
 from reelmill.domain.job import ACTIVE, Job
 from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
-from reelmill.store.nodes import note_departure, note_node
+from reelmill.store.nodes import note_all_departures, note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
 from reelmill.store.schema import jobs
@@ -48,6 +48,7 @@ _RENEW = (
         progress=text("CASE WHEN winner IS NULL THEN :progress ELSE progress END"),
         fps=text("CASE WHEN winner IS NULL THEN :fps ELSE fps END"),
         speed=text("CASE WHEN winner IS NULL THEN :speed ELSE speed END"),
+        eta=bindparam("eta"),
     )
 )
 _UNPUBLISHED = (
@@ -67,9 +68,14 @@ _EXPIRED = (
 )
 
 
-def beat(tx: Tx, node: NodeInfo, held: Sequence[Progress], lease_seconds: float, rules: Rules) -> BeatAnswer:
-    """Renew the leases of what the node holds, and tell it where the store disagrees."""
-    draining = note_node(tx, node, rules.now)
+def beat(
+    tx: Tx, node: NodeInfo, held: Sequence[Progress], lease_seconds: float, rules: Rules
+) -> tuple[BeatAnswer, int]:
+    """Renew the leases of what the node holds, and tell it where the store disagrees.
+
+    The second value is how many jobs were taken back because the node does not know of them.
+    """
+    note_node(tx, node, rules.now)
     known = [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node.id})]
     said = {progress.key: progress for progress in held}
     renewed = [attempt for attempt in known if attempt.key in said]
@@ -77,17 +83,17 @@ def beat(tx: Tx, node: NodeInfo, held: Sequence[Progress], lease_seconds: float,
         tx.execute(
             _RENEW, [_renewal(attempt, said[attempt.key], node.id, rules.now + lease_seconds) for attempt in renewed]
         )
-    for attempt in known:
-        if attempt.key not in said and attempt.assigned_at < rules.now - GRANT_SECONDS:
-            _take_back(tx, attempt.sequence_number, f"{node.name} does not know of it", rules)
+    unknown = [held for held in known if held.key not in said and held.assigned_at < rules.now - GRANT_SECONDS]
+    for attempt in unknown:
+        _take_back(tx, attempt.sequence_number, f"{node.name} does not know of it", rules)
     valid = {attempt.key for attempt in renewed}
-    return BeatAnswer(
+    answer = BeatAnswer(
         lease_seconds=lease_seconds,
         renewed=list(valid),
         drop=[key for key in said if key not in valid],
         publish=_hand_over_publishing(tx, node, lease_seconds, rules),
-        draining=draining,
     )
+    return answer, len(unknown)
 
 
 def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: float) -> dict[str, object]:
@@ -99,6 +105,7 @@ def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: floa
         "progress": progress.progress,
         "fps": progress.fps,
         "speed": progress.speed,
+        "eta": progress.eta,
     }
 
 
@@ -132,7 +139,7 @@ def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]
 
 def _apply(tx: Tx, said: AttemptReport, rules: Rules) -> bool:
     job = load(tx, said.key.job_id)
-    if job is None or job.attempt != said.key.attempt:
+    if job is None or job.attempt != said.key.attempt or job.node_id not in (None, said.node_id):
         return False
     try:
         change(tx, job, said.event, rules)
@@ -195,6 +202,15 @@ def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
     return len(expired)
 
 
+def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: float) -> None:
+    """After the clock was set back: no lease and no backoff ends later than one that begins now would."""
+    held = update(jobs).where(_IS_HELD, jobs.c.lease_until > now + lease_seconds)
+    tx.execute(held.values(lease_until=now + lease_seconds))
+    waiting = update(jobs).where(jobs.c.status == "retrying", jobs.c.eligible_at > now + longest_backoff)
+    tx.execute(waiting.values(eligible_at=now + longest_backoff))
+
+
 def void_all_leases(tx: Tx, rules: Rules) -> None:
     """End every lease now: only when no worker can be alive, as after the start of a farm that is one process."""
     tx.execute(update(jobs).where(_IS_HELD).values(lease_until=rules.now - 1))
+    note_all_departures(tx, rules.now)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from sqlalchemy import select, text
 
 from reelmill.domain.attempt import AttemptKey, Grant, Offer
-from reelmill.domain.capability import Needs, can_run, choose_engine
+from reelmill.domain.capability import Needs, can_run, choose_engine, units_on
 from reelmill.domain.job import PRIORITIES, Job
 from reelmill.domain.lifecycle import Assign
 from reelmill.domain.scenario import find_scenario
-from reelmill.store.nodes import is_alive, is_draining
+from reelmill.store.nodes import is_alive, takes_jobs
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import lanes
 from reelmill.store.transition import Rules, change, load_by_sequence
@@ -59,7 +59,7 @@ _LANES = select(lanes.c.id, lanes.c.engine, lanes.c.codec, lanes.c.cost)
 def claim(tx: Tx, offer: Offer, lease_seconds: float, rules: Rules) -> list[Grant]:
     """Give the node the best jobs that fit its free units; each becomes `assigned` under a lease."""
     tx.execute(_PROMOTE_DUE, {"now": rules.now, "yes": True})
-    chosen = [] if is_draining(tx, offer.node_id) else _choose(tx, offer, rules.now)
+    chosen = _choose(tx, offer, rules.now) if takes_jobs(tx, offer.node_id) else []
     return [
         _grant(tx, sequence_number, needs, units, offer, lease_seconds, rules)
         for sequence_number, needs, units in chosen
@@ -74,17 +74,19 @@ def next_due(tx: Tx) -> float | None:
 def _choose(tx: Tx, offer: Offer, now: float) -> list[tuple[int, Needs, int]]:
     """(sequence number, needs, units) of the jobs to give, in order."""
     free = offer.free_units
-    total = offer.capabilities.units
+    live = offer.live_units
     chosen: list[tuple[int, Needs, int]] = []
     too_big: set[int] = set()
     for waiting, lane in heapq.merge(*_heads(tx, offer)):
         if free <= 0:
             break
-        kept = 0 if waiting.rank < _LIVE_RANKS else offer.reserve_live
-        units = min(lane.needs.cost, max(1, total - kept))
+        is_live = waiting.rank < _LIVE_RANKS
+        units = units_on(offer.capabilities, lane.needs, 0 if is_live else offer.reserve_live)
+        kept = 0 if is_live else max(0, offer.reserve_live - live)
         if units <= free - kept:
             chosen.append((waiting.sequence_number, lane.needs, units))
             free -= units
+            live += units if is_live else 0
         elif lane.id not in too_big:
             # The rest of its lane is as big, and behind it: smaller jobs may go ahead, unless it has waited too long.
             too_big.add(lane.id)
@@ -127,5 +129,6 @@ def _grant(
         engine=choose_engine(offer.capabilities, needs),
         parameters=job.parameters,
         units=units,
+        live=job.queue == "live",
         lease_seconds=lease_seconds,
     )

@@ -21,6 +21,7 @@ _OPEN_OF_LAUNCH = (
     select(jobs.c.id)
     .where(
         jobs.c.launch_id == bindparam("launch_id"),
+        jobs.c.sequence_number > bindparam("after"),
         jobs.c.status.not_in(sorted(TERMINAL)),
         or_(jobs.c.status != "running", jobs.c.winner.is_(None)),  # what is being published keeps its result
     )
@@ -42,10 +43,11 @@ def act(tx: Tx, job_id: str, action: Action, rules: Rules) -> tuple[Job, Job] | 
     return job, change(tx, job, _EVENTS[action], rules)
 
 
-def cancel_launch(tx: Tx, launch_id: str, most: int, rules: Rules) -> list[Job]:
-    """Cancel up to ``most`` jobs of the launch that have not ended; the jobs as they were before."""
+def cancel_launch(tx: Tx, launch_id: str, after: int, most: int, rules: Rules) -> list[Job]:
+    """Cancel up to ``most`` open jobs of the launch behind the number ``after``; the jobs as they were before."""
     canceled: list[Job] = []
-    for job_id in tx.execute(_OPEN_OF_LAUNCH, {"launch_id": launch_id, "most": most}).scalars().all():
+    slice_of_launch = {"launch_id": launch_id, "after": after, "most": most}
+    for job_id in tx.execute(_OPEN_OF_LAUNCH, slice_of_launch).scalars().all():
         changed = act(tx, job_id, "cancel", rules)
         if changed:
             canceled.append(changed[0])

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from reelmill.errors import StoreUnavailable
 
@@ -40,9 +40,17 @@ def run_alone(connection: Connection, run: Callable[[Connection], Any]) -> Any:
 class GroupCommitWriter:
     """The single writer thread. ``explain`` turns a driver's error into the one that callers see."""
 
-    def __init__(self, engine: Engine, explain: Callable[[OperationalError], StoreUnavailable]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        explain: Callable[[DatabaseError], StoreUnavailable],
+        on_death: Callable[[BaseException], None],
+    ) -> None:
+        """``on_death`` is called, in the writer's thread, when it cannot go on; later work is refused."""
         self._engine = engine
         self._explain = explain
+        self._on_death = on_death
+        self._dead: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -51,6 +59,8 @@ class GroupCommitWriter:
     def submit(self, run: Callable[[Connection], Any]) -> asyncio.Future[Any]:
         """Queue the work; the future is done after its commit, or holds the reason why there was none."""
         done: asyncio.Future[Any] = self._loop.create_future()
+        if self._dead is not None:
+            raise StoreUnavailable(f"the store has failed: {self._dead}") from self._dead
         self._queue.put(_Work(run, done))
         return done
 
@@ -60,6 +70,18 @@ class GroupCommitWriter:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except BaseException as error:
+            self._dead = error
+            self._on_death(error)
+            left: list[_Work] = []
+            while self._take_waiting(left):
+                pass
+            refused = [_Outcome(work.done, None, StoreUnavailable(f"the store has failed: {error}")) for work in left]
+            self._loop.call_soon_threadsafe(_deliver, refused)
+
+    def _write_until_closed(self) -> None:
         with self._engine.connect() as connection:
             while (first := self._queue.get()) is not None:
                 batch = [first]
@@ -85,7 +107,7 @@ class GroupCommitWriter:
         try:
             with connection.begin():
                 return [_run_in_savepoint(connection, work) for work in batch]
-        except OperationalError as error:
+        except DatabaseError as error:
             # The database may have undone the whole transaction by itself, as on a full disk: nobody's work counts.
             refused = self._explain(error)
             refused.__cause__ = error
@@ -98,14 +120,21 @@ def _run_in_savepoint(connection: Connection, work: _Work) -> _Outcome:
     connection.exec_driver_sql("SAVEPOINT work")
     try:
         value = work.run(connection)
-    except OperationalError:
+    except (IntegrityError, ProgrammingError, DataError) as error:
+        return _undo(connection, work, error)
+    except DatabaseError:
         raise
     except Exception as error:
-        connection.exec_driver_sql("ROLLBACK TO work")
-        connection.exec_driver_sql("RELEASE work")
-        return _Outcome(work.done, None, error)
+        return _undo(connection, work, error)
     connection.exec_driver_sql("RELEASE work")
     return _Outcome(work.done, value, None)
+
+
+def _undo(connection: Connection, work: _Work, error: Exception) -> _Outcome:
+    """Take back what one piece of work did; its neighbours' stays."""
+    connection.exec_driver_sql("ROLLBACK TO work")
+    connection.exec_driver_sql("RELEASE work")
+    return _Outcome(work.done, None, error)
 
 
 def _deliver(outcomes: list[_Outcome]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, not_, or_, select, update
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.job import ACTIVE
@@ -23,10 +23,12 @@ _RUNNING = (
 )
 
 
-def note_node(tx: Tx, node: NodeInfo, now: float) -> bool:
-    """Remember that the node is there; True when it is to take no new jobs."""
+def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
+    """Remember that the node is there."""
     seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None)
     if tx.execute(seen).rowcount == 0:
+        gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
+        tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
         tx.execute(
             insert(nodes),
             {
@@ -39,12 +41,12 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> bool:
                 "draining": False,
             },
         )
-    return is_draining(tx, node.id)
 
 
-def is_draining(tx: Tx, node_id: str) -> bool:
-    """Whether the node is to take no new jobs."""
-    return bool(tx.execute(select(nodes.c.draining).where(nodes.c.id == node_id)).scalar_one_or_none())
+def takes_jobs(tx: Tx, node_id: str) -> bool:
+    """Whether the node may be given jobs: it is neither drained nor gone. One that is not known yet may."""
+    closed = or_(nodes.c.draining, nodes.c.left_at.is_not(None))
+    return tx.execute(select(nodes.c.id).where(nodes.c.id == node_id, closed)).first() is None
 
 
 def note_departure(tx: Tx, node_id: str, now: float) -> None:
@@ -53,11 +55,19 @@ def note_departure(tx: Tx, node_id: str, now: float) -> None:
 
 
 def is_alive(tx: Tx, node_id: str, now: float) -> bool:
-    """Whether the node was heard of lately."""
+    """Whether the node was heard of lately and takes jobs."""
     query = select(nodes.c.id).where(
-        nodes.c.id == node_id, nodes.c.left_at.is_(None), nodes.c.last_seen > now - PRESENT_SECONDS
+        nodes.c.id == node_id,
+        nodes.c.left_at.is_(None),
+        nodes.c.last_seen > now - PRESENT_SECONDS,
+        not_(nodes.c.draining),
     )
     return tx.execute(query).first() is not None
+
+
+def note_all_departures(tx: Tx, now: float) -> None:
+    """Remember that no worker is left."""
+    tx.execute(update(nodes).where(nodes.c.left_at.is_(None)).values(left_at=now))
 
 
 def list_nodes(tx: Tx, now: float) -> list[Node]:

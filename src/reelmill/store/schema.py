@@ -72,6 +72,7 @@ jobs = Table(
     Column("progress", _Double, nullable=False),
     Column("fps", _Double),
     Column("speed", _Double),
+    Column("eta", _Double),
     Column("assigned_at", _Double),
     Column("started_at", _Double),
     Column("completed_at", _Double),

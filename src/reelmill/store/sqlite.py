@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from reelmill.errors import StartupError, StoreUnavailable
 from reelmill.store.file_lock import FileLock
@@ -21,6 +21,8 @@ from reelmill.store.protocol import Store, Tx
 T = TypeVar("T")
 
 _READERS = 4
+# After a failed fsync the kernel may have dropped the pages: only a fresh start knows what is on disk.
+_FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -88,7 +90,7 @@ class SqliteStore(Store):
             self._memory = self._engine.connect()
         else:
             self._reader_engine = _engine(self._path, "BEGIN", "PRAGMA query_only=ON")
-            self._writer = GroupCommitWriter(self._engine, self._explain)
+            self._writer = GroupCommitWriter(self._engine, self._explain_write, self._die)
 
     async def stop(self) -> None:
         if self._writer:
@@ -125,21 +127,23 @@ class SqliteStore(Store):
         try:
             with self._reader_engine.connect() as connection:
                 return work(connection)
-        except OperationalError as error:
-            raise self._explain(error) from error
+        except DatabaseError as error:
+            raise StoreUnavailable(f"cannot read the database {self._path}: {error.orig}") from error
 
-    def _explain(self, error: OperationalError) -> StoreUnavailable:
-        """What the operator must do about a refused commit; a failed write or fsync also ends the process."""
+    def _explain_write(self, error: DatabaseError) -> StoreUnavailable:
+        """What the operator must do about a refused commit; one that makes the file doubtful also ends the process."""
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             return StoreUnavailable(
                 f"the disk of {self._path} is full: nothing of this request was kept; free some space"
             )
         sentence = f"the database {self._path} refused a commit ({error.orig}): nothing of this request was kept"
-        if code == sqlite3.SQLITE_IOERR:
-            # After a failed fsync the kernel may have dropped the pages: only a fresh start knows what is on disk.
-            self.failed.get_loop().call_soon_threadsafe(self._fail, sentence)
+        if code in _FATAL:
+            self._die(StoreUnavailable(sentence))
         return StoreUnavailable(sentence)
+
+    def _die(self, error: BaseException) -> None:
+        self.failed.get_loop().call_soon_threadsafe(self._fail, str(error))
 
     def _fail(self, sentence: str) -> None:
         if not self.failed.done():

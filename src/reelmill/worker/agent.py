@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uuid_utils
@@ -12,7 +14,7 @@ import uuid_utils
 from reelmill import __version__
 from reelmill.bus.protocol import Bus, Subscription
 from reelmill.bus.words import BEAT, CLAIM, GARBAGE, GOODBYE, ROOM, Beat, Claim, Room, drop_notice
-from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer, Grant, Offer, UnpublishedOutput
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant, Offer, UnpublishedOutput
 from reelmill.domain.lifecycle import Fail, Publish, Return
 from reelmill.domain.node import NodeInfo
 from reelmill.errors import StartupError
@@ -26,6 +28,7 @@ from reelmill.worker.reporter import Reporter
 
 log = structlog.get_logger()
 
+CLEAN_SECONDS = 60.0
 _CLAIM_WAIT = 20.0
 _ANSWER_SECONDS = 5.0
 _FENCE_SHARE = 2 / 3
@@ -56,17 +59,21 @@ class Worker(Service):
         engines = {"ffmpeg": inventory.engine()}
         self._workshop = Workshop(self.node.id, media_root, dict(engines), self._probe, self._reporter)
         self._free = capabilities.units
-        self._running: dict[AttemptKey, tuple[Attempt, asyncio.Task[None]]] = {}
+        self._live = 0
+        self._claim_number = 0
+        self._held: dict[AttemptKey, _Held] = {}
+        self._errands: dict[Hashable, asyncio.Task[None]] = {}
         self._room = asyncio.Event()
         self._draining = False
-        self._beats = _Beats(self, beat_seconds)
+        self._beats = _Rounds("beats", self.beat, beat_seconds)
+        self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
         self._claims: asyncio.Task[None] | None = None
         self._drops: Subscription | None = None
 
     @property
     def running_jobs(self) -> int:
         """How many attempts are under way."""
-        return len(self._running)
+        return len(self._held)
 
     async def start(self) -> None:
         """Return when the worker is known to a master and asks for jobs."""
@@ -74,40 +81,42 @@ class Worker(Service):
             return
         await asyncio.gather(self._probe.start(), self._reporter.start())
         self._drops = await drop_notice(self.node.id).listen(self._bus, self._drop)
-        await self._beats.run_once()
-        await self._beats.start()
+        await self.beat()
         await self._remove_garbage()
-        self._room.set()
+        await asyncio.gather(self._beats.start(), self._cleaning.start())
         self._claims = asyncio.create_task(self._claim_forever(), name="claims")
 
     async def drain(self) -> None:
         """Take no new jobs and return when the running ones have ended."""
-        self._draining = True
-        self._room.set()
-        await ROOM.tell(self._bus, Room(self.node.id, 0))
+        await self._take_no_more()
         if self._claims is not None:
             await asyncio.wait({self._claims})
-        while self._running:
-            await asyncio.wait({task for _, task in self._running.values()})
+        while self._held:
+            await asyncio.wait({held.task for held in self._held.values()})
 
     async def stop(self) -> None:
         """End the running jobs at once and give them back, then leave."""
-        if self._claims is None:
-            return
-        self._draining = True
-        self._claims.cancel()
-        held = list(self._running.values())
-        for _, task in held:
+        await self._take_no_more()
+        held = list(self._held.values())
+        ending = [one.task for one in held] + list(self._errands.values()) + ([self._claims] if self._claims else [])
+        for task in ending:
             task.cancel()
-        await asyncio.gather(self._claims, *(task for _, task in held), return_exceptions=True)
-        self._claims = None
-        for attempt, _ in held:
+        await asyncio.gather(*ending, return_exceptions=True)
+        for one in held:
             given_back = Return("its worker was stopped")
-            self._reporter.send(AttemptReport(attempt.grant.key, self.node.id, given_back))
-        await stop_all(self._beats, self._reporter, self._probe)
-        await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
+            self._reporter.send(AttemptReport(one.attempt.grant.key, self.node.id, given_back))
+        was_known, self._claims = self._claims is not None, None
+        await stop_all(self._cleaning, self._beats, self._reporter, self._probe)
+        if was_known:
+            await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
         if self._drops is not None:
             await self._drops.close()
+            self._drops = None
+
+    async def _take_no_more(self) -> None:
+        self._draining = True
+        self._room.set()
+        await ROOM.tell(self._bus, Room(self.node.id, 0))
 
     async def _claim_forever(self) -> None:
         while not self._draining:
@@ -115,88 +124,127 @@ class Worker(Service):
                 self._room.clear()
                 await self._room.wait()
                 continue
-            offer = Offer(self.node.id, self.node.name, self.node.capabilities, self._free, self._reserve_live)
-            asked_at = asyncio.get_running_loop().time()
-            grants = await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT), _CLAIM_WAIT + _ANSWER_SECONDS)
+            self._claim_number += 1
+            offer = Offer(
+                self.node.id, self.node.name, self.node.capabilities, self._free, self._reserve_live, self._live
+            )
+            claim = Claim(offer, _CLAIM_WAIT, self._claim_number)
+            try:
+                grants = await CLAIM.ask(self._bus, claim, _CLAIM_WAIT + _ANSWER_SECONDS)
+            except Exception:  # whatever it is, a worker that silently asks for nothing is worse
+                log.exception("claim_failed")
+                grants = None
             if grants is None:
                 await asyncio.sleep(1.0)  # no master answers now
             for grant in grants or ():
-                self._begin(grant, asked_at)
+                self._begin(grant)
 
-    def _begin(self, grant: Grant, asked_at: float) -> None:
-        # The lease runs from when the master gave it, which was after we asked; a long poll makes that too early
-        # a fence, so the next beat, never later than a third of the lease, sets it right.
+    def _begin(self, grant: Grant) -> None:
         attempt = Attempt(grant, self._workshop, self._take_room)
-        loop = asyncio.get_running_loop()
-        attempt.fence_at = max(asked_at, loop.time() - 1.0) + grant.lease_seconds * _FENCE_SHARE
         self._free -= grant.units
-        task = asyncio.create_task(attempt.run(), name=f"job {grant.key.job_id}")
-        self._running[grant.key] = (attempt, task)
-        task.add_done_callback(lambda _: self._running.pop(grant.key, None))
+        self._live += grant.units if grant.live else 0
+        held = _Held(attempt, asyncio.create_task(attempt.run(), name=f"job {grant.key.job_id}"))
+        self._held[grant.key] = held
+        # The lease runs since the master gave it, a moment ago; the next beat sets the fence by its own clock.
+        held.fence(asyncio.get_running_loop().time() + grant.lease_seconds * _FENCE_SHARE)
+        held.task.add_done_callback(lambda _: self._forget(grant.key))
 
-    def _take_room(self, units: int) -> None:
-        self._free += units
+    def _forget(self, key: AttemptKey) -> None:
+        held = self._held.pop(key)
+        held.unfence()
+        if not held.task.cancelled() and (error := held.task.exception()) is not None:
+            log.error("attempt_task_failed", job=key.job_id, attempt=key.attempt, exc_info=error)
+
+    def _take_room(self, grant: Grant) -> None:
+        self._free += grant.units
+        self._live -= grant.units if grant.live else 0
         self._room.set()
         if not self._draining:
             # If a claim is parked, the master must know of the new room; if none is, nobody cares.
-            told = asyncio.ensure_future(ROOM.tell(self._bus, Room(self.node.id, self._free)))
-            told.add_done_callback(lambda _: None)
+            word = Room(self.node.id, self._free, self._live, self._claim_number)
+            self._run_errand(word, ROOM.tell(self._bus, word))
+
+    def _run_errand(self, key: Hashable, errand: Coroutine[Any, Any, None]) -> None:
+        task = self._errands[key] = asyncio.create_task(errand)
+        task.add_done_callback(lambda _: self._errands.pop(key, None))
 
     async def _drop(self, key: AttemptKey) -> None:
-        held = self._running.get(key)
-        if held is not None:
+        held = self._held.get(key)
+        # An attempt that has said its last word hears from the store what that was worth.
+        if held is not None and not held.attempt.awaits_verdict:
             log.info("attempt_dropped", job=key.job_id, attempt=key.attempt)
-            held[1].cancel()
+            held.task.cancel()
 
-    async def beat(self) -> BeatAnswer | None:
-        """Tell a master what is held here, and do what it answers; None when no master answered in time."""
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        held = [attempt.progress for attempt, _ in self._running.values()]
-        answer = await BEAT.ask(self._bus, Beat(self.node, held), _ANSWER_SECONDS)
-        if answer is not None:
-            for key in answer.renewed:
-                if key in self._running:
-                    self._running[key][0].fence_at = asked_at + answer.lease_seconds * _FENCE_SHARE
-            for key in answer.drop:
-                await self._drop(key)
-            for order in answer.publish:
-                await self._finish_publishing(order)
-        for attempt, task in list(self._running.values()):
-            if loop.time() >= attempt.fence_at:
-                log.warning("lease_not_renewed", job=attempt.grant.key.job_id, attempt=attempt.grant.key.attempt)
-                task.cancel()
-        return answer
+    async def beat(self) -> None:
+        """Tell a master what is held here, and do what it answers."""
+        asked_at = asyncio.get_running_loop().time()
+        holding = [held.attempt.progress for held in self._held.values()]
+        answer = await BEAT.ask(self._bus, Beat(self.node, holding), _ANSWER_SECONDS)
+        if answer is None:  # the fences are set: without a renewal they do their work
+            return
+        for key in answer.renewed:
+            if key in self._held:
+                self._held[key].fence(asked_at + answer.lease_seconds * _FENCE_SHARE)
+        for key in answer.drop:
+            await self._drop(key)
+        for order in answer.publish:
+            if order.key not in self._held and order.key not in self._errands:
+                self._run_errand(order.key, self._finish_publishing(order))
 
     async def _finish_publishing(self, order: UnpublishedOutput) -> None:
         """Rename what a lost worker had verified; nothing is encoded again."""
-        if order.key in self._running:
-            return
         root = self._workshop.media_root
         try:
             output = find_attempt_output(root, order.key)
             await asyncio.to_thread(publish, output, root, order.output, order.sha256, overwrite=order.overwrite)
             event = Publish()
+            remove_attempt(root, order.key)
         except AttemptFailed as failed:
             event = Fail(failed.failure)
         await self._reporter.send(AttemptReport(order.key, self.node.id, event))
-        await asyncio.to_thread(remove_attempt, root, order.key)
 
     async def _remove_garbage(self) -> None:
-        """Remove the folders of attempts that dead workers left behind."""
+        """Remove the folders of attempts that are over."""
         root = self._workshop.media_root
-        left = await asyncio.to_thread(list_attempts, root)
+        left = [key for key in await asyncio.to_thread(list_attempts, root) if key not in self._held]
         garbage = await GARBAGE.ask(self._bus, left, _ANSWER_SECONDS) if left else []
         for key in garbage or ():
-            await asyncio.to_thread(remove_attempt, root, key)
+            if key not in self._errands:
+                await asyncio.to_thread(remove_attempt, root, key)
 
 
-class _Beats(PeriodicService):
-    """A sign of life every ``interval`` seconds."""
+class _Held:
+    """An attempt under way, and the moment at which its own worker ends it unless its lease was renewed."""
 
-    def __init__(self, worker: Worker, interval: float) -> None:
+    def __init__(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        self.attempt = attempt
+        self.task = task
+        self._fence: asyncio.TimerHandle | None = None
+
+    def fence(self, when: float) -> None:
+        """Set, or move, that moment (on the loop's clock)."""
+        self.unfence()
+        self._fence = asyncio.get_running_loop().call_at(when, self._end)
+
+    def unfence(self) -> None:
+        """The attempt is over."""
+        if self._fence is not None:
+            self._fence.cancel()
+
+    def _end(self) -> None:
+        if not self.attempt.awaits_verdict:  # what was reported already is judged by the store
+            key = self.attempt.grant.key
+            log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)
+            self.task.cancel()
+
+
+class _Rounds(PeriodicService):
+    """Something that the worker does every ``interval`` seconds."""
+
+    def __init__(self, name: str, do: Callable[[], Awaitable[None]], interval: float) -> None:
         super().__init__(interval)
-        self._worker = worker
+        self.name = name
+        self._do = do
 
-    async def run_once(self) -> BeatAnswer | None:
-        return await self._worker.beat()
+    async def run_once(self) -> None:
+        await self._do()

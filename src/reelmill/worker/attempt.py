@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -46,35 +47,34 @@ class Workshop(NamedTuple):
 class Attempt:
     """Runs one grant to its end. ``on_room`` is called once, as soon as its CPU units are free again."""
 
-    def __init__(self, grant: Grant, workshop: Workshop, on_room: Callable[[int], None]) -> None:
+    def __init__(self, grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None]) -> None:
         self.grant = grant
-        self.fence_at = 0.0
-        """When, on the loop's clock, the attempt must be over unless its lease was renewed."""
         self.progress = Progress(grant.key)
+        self.awaits_verdict = False
+        """True once the engine has ended and its outcome was reported: from then on only the store's word counts."""
         self._workshop = workshop
         self._on_room = on_room
         self._has_room = True
         self._log: AttemptLog | None = None
-        self._settled = False
+        self._keep_folder = False
 
     async def run(self) -> None:
         """Encode and publish, and report what happened. Cancelled, it ends the engine and reports nothing."""
-        root, key = self._workshop.media_root, self.grant.key
+        key = self.grant.key
         try:
             await self._encode_and_publish()
         except AttemptFailed as failed:
-            await self._report(Fail(failed.failure))
+            if failed.__cause__ is not None:
+                log.warning("attempt_failed", job=key.job_id, attempt=key.attempt, cause=repr(failed.__cause__))
+            await self._conclude(Fail(failed.failure))
         except Exception:  # a fault of ours: the job must not hang on it
             log.exception("attempt_crashed", job=key.job_id, attempt=key.attempt)
             message = "reelmill itself failed on this job; the worker's log has the details."
-            await self._report(Fail(Failure("platform_error", "internal_error", message)))
-        except asyncio.CancelledError:
-            if not self._settled:  # a settled output is waiting for its rename, by whoever comes first
-                remove_attempt(root, key)
-            raise
+            await self._conclude(Fail(Failure("platform_error", "internal_error", message)))
         finally:
             self._free_room()
-        await asyncio.to_thread(remove_attempt, root, key)
+            if not self._keep_folder:
+                remove_attempt(self._workshop.media_root, key)
 
     async def _encode_and_publish(self) -> None:
         root = self._workshop.media_root
@@ -82,21 +82,23 @@ class Attempt:
         folder = await asyncio.to_thread(create_attempt, root, self.grant.key)
         target = _output_of(parameters)
         if not parameters.overwrite:
-            refuse_taken_output(root, target)
+            await asyncio.to_thread(refuse_taken_output, root, target)
         source, input_path = await self._look_at_input(parameters)
         plan = make_plan(self.grant, source, input_path, folder / "output")
         plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
         ended = await self._encode(plan)
         self._free_room()
         result = await self._verify(plan, ended, target)
-        self._settled = True  # or soon: from here on only the store knows
-        self._settled = await self._report(Settle(result))
-        if not self._settled:
-            return  # another attempt took over: this output must not be seen
+        # Until the answer is here nobody knows whether this output has won: whoever comes next may need it.
+        self._keep_folder = True
+        if not await self._conclude(Settle(result)):
+            self._keep_folder = False  # another attempt took over: this output must not be seen
+            return
         await asyncio.shield(
             asyncio.to_thread(publish, plan.output_path, root, target, result.sha256, overwrite=parameters.overwrite)
         )
-        await self._report(Publish())
+        await self._conclude(Publish())
+        self._keep_folder = False
 
     async def _look_at_input(self, parameters: Parameters) -> tuple[MediaInfo | None, Path | None]:
         if parameters.input is None:
@@ -121,7 +123,7 @@ class Attempt:
         started = self._send(Start())
         started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
         ended = await process.run()
-        self._log = AttemptLog(shlex.join(argv), ended.stderr)
+        self._log = AttemptLog(_printable(shlex.join(argv)), ended.stderr)
         if ended.ending == "killed":
             raise asyncio.CancelledError
         if ended.failure is not None or ended.code != 0:
@@ -131,7 +133,7 @@ class Attempt:
     def _note(self, reading: Reading) -> None:
         # 100 % is said by the store when the output was verified, not by the engine.
         percent = min(99.0, round(reading.percent, 1))
-        self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed)
+        self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed, reading.eta)
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
         info = await self._workshop.probe.probe(plan.output_path, count_frames=True)
@@ -163,13 +165,20 @@ class Attempt:
             self._log = None  # once is enough
         return self._workshop.reporter.send(AttemptReport(self.grant.key, self._workshop.node_id, event, with_log))
 
-    async def _report(self, event: Report) -> bool:
+    async def _conclude(self, event: Report) -> bool:
+        """Report what came of the attempt, and wait for the verdict."""
+        self.awaits_verdict = True
         return await self._send(event)
 
     def _free_room(self) -> None:
         if self._has_room:
             self._has_room = False
-            self._on_room(self.grant.units)
+            self._on_room(self.grant)
+
+
+def _printable(text: str) -> str:
+    """File names are bytes; the words of the bus are text."""
+    return os.fsencode(text).decode(errors="replace")
 
 
 def _output_of(parameters: Parameters) -> str:

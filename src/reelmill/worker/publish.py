@@ -14,11 +14,15 @@ import shutil
 import stat
 from pathlib import Path, PurePosixPath
 
+import structlog
+
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import PRIVATE_FOLDER, check_media_path, resolve
 from reelmill.errors import InvalidField
 from reelmill.worker.failed import AttemptFailed
+
+log = structlog.get_logger()
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _SUFFIX = {"mp4": ".mp4", "matroska": ".mkv"}
@@ -57,9 +61,13 @@ def create_attempt(media_root: Path, key: AttemptKey) -> Path:
 
 
 def remove_attempt(media_root: Path, key: AttemptKey) -> None:
-    """Remove the attempt's folder with all in it; harmless when there is none."""
-    with contextlib.suppress(FileNotFoundError):
+    """Remove the attempt's folder with all in it; what cannot be removed now is tried again by a later clean-up."""
+    try:
         shutil.rmtree(attempt_folder(media_root, key))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        log.warning("attempt_folder_not_removed", job=key.job_id, attempt=key.attempt, reason=str(error))
 
 
 def list_attempts(media_root: Path) -> list[AttemptKey]:
@@ -76,7 +84,11 @@ def list_attempts(media_root: Path) -> list[AttemptKey]:
 def refuse_taken_output(media_root: Path, relative: str) -> None:
     """Fail before the work is done, not after it, when there is a file where the output shall be: PublishError."""
     target = media_root / relative
-    if target.is_symlink() or target.exists():
+    try:
+        taken = os.path.lexists(target)
+    except OSError as error:
+        raise _error(error, f"the output {relative!r}") from error
+    if taken:
         raise _exists(target)
 
 
@@ -93,7 +105,7 @@ def publish(output: Path, media_root: Path, relative: str, sha256: str, *, overw
             _replace(output, target, sha256)
         else:
             _place(output, target, sha256)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except InvalidField as error:
         message = f"The output cannot be written: {error}."
         raise PublishError(Failure("user_error", "output_outside_root", message)) from error
@@ -117,7 +129,7 @@ def _prepare_target(media_root: Path, relative: str) -> Path:
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         for place in missing:
-            _sync_folder(place.parent)
+            sync_folder(place.parent)
     return folder / pure.name
 
 
@@ -176,7 +188,8 @@ def _is_published(target: Path, sha256: str) -> bool:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in the folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -63,17 +63,28 @@ class Reporter(Service):
         return verdict
 
     async def _run(self) -> None:
+        at_once = _AT_ONCE
         while True:
             await self._work.wait()
-            batch = [self._waiting[index] for index in range(min(_AT_ONCE, len(self._waiting)))]
-            verdicts = await REPORT.ask(self._bus, [unsent.report for unsent in batch], _ANSWER_SECONDS)
+            batch = [self._waiting[index] for index in range(min(at_once, len(self._waiting)))]
+            try:
+                verdicts = await REPORT.ask(self._bus, [unsent.report for unsent in batch], _ANSWER_SECONDS)
+            except Exception:  # one report cannot be said: find out which, and let the others pass
+                log.exception("report_failed", count=len(batch))
+                at_once = 1
+                verdicts = [False] if len(batch) == 1 else None
+            else:
+                at_once = _AT_ONCE if verdicts is not None else at_once
             if verdicts is None:  # it may have been heard all the same: a repeat counts once
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            for unsent, verdict in zip(batch, verdicts, strict=True):
-                self._waiting.popleft()
-                if not unsent.verdict.done():
-                    unsent.verdict.set_result(verdict)
-            if not self._waiting:
-                self._work.clear()
-                self._idle.set()
+            self._settle(batch, verdicts)
+
+    def _settle(self, batch: list[_Unsent], verdicts: list[bool]) -> None:
+        for unsent, verdict in zip(batch, verdicts, strict=True):
+            self._waiting.popleft()
+            if not unsent.verdict.done():
+                unsent.verdict.set_result(verdict)
+        if not self._waiting:
+            self._work.clear()
+            self._idle.set()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from .conftest import FarmUnderTest, sha256_of
+from .conftest import FarmMaker, FarmUnderTest, sha256_of
 
 
 async def test_a_synthetic_job_gives_a_verified_file(farm: FarmUnderTest) -> None:
@@ -43,18 +44,16 @@ async def test_a_real_file_keeps_its_length_aspect_and_sound(farm: FarmUnderTest
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("missing.mp4", None, "input_missing"),
         ("text.mp4", b"this is not a video\n" * 100, "input_not_media"),
         ("empty.mp4", b"", "input_not_media"),
         ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "input_not_media"),
     ],
 )
 async def test_a_bad_input_fails_fast_named_and_is_not_retried(
-    farm: FarmUnderTest, name: str, content: bytes | None, code: str
+    farm: FarmUnderTest, name: str, content: bytes, code: str
 ) -> None:
     """P9: one attempt, a stable code, nothing published."""
-    if content is not None:
-        (farm.media / name).write_bytes(content)
+    (farm.media / name).write_bytes(content)
     job = await farm.ended(await farm.submit(input=name))
     assert ("failed", "input_error", code, 1) == (
         job["status"],
@@ -63,6 +62,35 @@ async def test_a_bad_input_fails_fast_named_and_is_not_retried(
         job["attempt"],
     )
     assert [path for path in farm.outputs() if path != name] == []
+
+
+async def test_an_input_that_is_not_there_is_refused_at_once(farm: FarmUnderTest) -> None:
+    """P9: what can be seen at the submission is told at the submission, with the field."""
+    response = await farm.http.post("/jobs", json={"scenario": "480p30-h264", "parameters": {"input": "nope.mp4"}})
+    expected = f"parameters.input: 'nope.mp4' does not exist under the media root {farm.media}"
+    assert (422, expected) == (response.status_code, response.json()["detail"])
+
+
+async def test_an_input_that_vanished_fails_its_job(make_farm: FarmMaker, clip: Path) -> None:
+    """P9: a file that was there at the submission and is gone when the job runs: one attempt, named."""
+    farm = make_farm()
+    await farm.start_master()
+    shutil.copy(clip, farm.media / "clip.mp4")
+    job = await farm.submit(input="clip.mp4")
+    (farm.media / "clip.mp4").unlink()
+    await farm.worker.start()
+    seen = await farm.ended(job)
+    assert ("failed", "input_missing", 1) == (seen["status"], seen["error_code"], seen["attempt"])
+
+
+async def test_a_link_to_a_name_that_is_no_text_is_transcoded(farm: FarmUnderTest, clip: Path) -> None:
+    """File names are bytes: one that is not UTF-8 stops neither its job nor the worker."""
+    name = os.fsdecode(b"caf\xe9.mp4")
+    shutil.copy(clip, farm.media / name)
+    (farm.media / "clip.mp4").symlink_to(name)
+    job = await farm.ended(await farm.submit(input="clip.mp4"))
+    assert "completed" == job["status"], job
+    assert "completed" == (await farm.ended(await farm.submit(duration=0.1)))["status"]
 
 
 async def test_a_link_out_of_the_media_root_is_not_opened(farm: FarmUnderTest, clip: Path) -> None:

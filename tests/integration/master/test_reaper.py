@@ -115,6 +115,37 @@ async def test_more_leases_than_one_round_takes_all_run_out(
     assert 1100 == farm.metrics.registry.get_sample_value("reelmill_leases_expired_total")
 
 
+async def test_a_clock_that_jumps_kills_no_worker(store: SqliteStore, make_farm: MakeFarm, clock: HandClock) -> None:
+    """The machine slept, or NTP set its clock: every lease is over at once, and no worker is to blame for it."""
+    hand = Farmhand(store)
+    await hand.submit(new_job())
+    key = await hand.run(NODE)
+    reaper = Reaper(make_farm(60.0), workers_died_too=False)
+    await reaper.run_once()
+    clock.time = NOW + 10 * LATER
+
+    assert 0 == await reaper.run_once()
+    assert "running" == (await hand.job(key.job_id)).status
+
+
+async def test_a_clock_that_is_set_back_delays_nothing(
+    store: SqliteStore, make_farm: MakeFarm, clock: HandClock
+) -> None:
+    """A lease never ends later than one that begins now (P4): else a dead worker would go unnoticed for the step."""
+    hand = Farmhand(store)
+    await hand.submit(new_job())
+    key = await hand.run(NODE)
+    farm = make_farm(1.0)
+    reaper = Reaper(farm, workers_died_too=False)
+    await reaper.run_once()
+    clock.time = NOW - 3600
+
+    await reaper.run_once()
+    lease_until = (await hand.job(key.job_id)).lease_until
+    assert lease_until is not None
+    assert lease_until <= clock.time + farm.lease_seconds
+
+
 async def test_a_node_that_is_long_gone_is_forgotten(store: SqliteStore, make_farm: MakeFarm, clock: HandClock) -> None:
     """A day after its last word, so that restarts do not fill the list for ever."""
     await Farmhand(store).beat(NODE)

@@ -31,6 +31,7 @@ def problem(answer: httpx2.Response, status: int, code: str, field: str | None =
 
 async def test_a_submitted_job_is_answered_whole(served: Served) -> None:
     """201, with everything that the design lists, and times with their zone."""
+    (served.master.farm.media_root / "a.mov").touch()
     answer = await served.client.post(
         "/jobs",
         json={
@@ -296,3 +297,27 @@ async def test_whatever_is_sent_is_never_a_500(served: Served) -> None:
     stored = await served.get("/jobs")
     assert stored["count"] == (await served.get("/jobs/summary"))["total"]
     assert not any(math.isnan(job["progress"]) for job in stored["jobs"])
+
+
+async def test_another_origins_page_cannot_change_anything(served: Served) -> None:
+    """A form on a foreign page posts without asking first: its Origin gives it away. Our own page and programs may."""
+    body = b'{"scenario":"480p30-h264"}'
+    own = f"http://{served.client.base_url.netloc.decode()}"
+    for headers, status in (
+        ({"Origin": "https://evil.example", "Content-Type": "text/plain"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": own}, 201),
+        ({}, 201),
+    ):
+        answer = await served.client.post("/jobs", content=body, headers=headers)
+        assert (status, headers) == (answer.status_code, headers), answer.text
+    assert 403 == (await served.client.get("/jobs", headers={"Host": "evil.example"})).status_code
+    assert 2 == (await served.get("/jobs/summary"))["total"]
+
+
+async def test_a_bottomless_body_is_a_clients_error(served: Served) -> None:
+    """Nested beyond all measure: a 4xx, never a 500."""
+    deep = b"[" * 200_000 + b"]" * 200_000
+    for path, content in (("/jobs", deep), ("/jobs/batch", b'{"jobs":[' + deep + b"]}")):
+        assert (await served.client.post(path, content=content)).status_code in (400, 422)

@@ -30,7 +30,7 @@ WORDS: list[tuple[object, object]] = [
     (Room, Room("n1", 3)),
     (Beat, Beat(node_info(), [Progress(KEY, 12.5, 30.1, 1.5), Progress(KEY)])),
     (list[Grant], [GRANT]),
-    (BeatAnswer, BeatAnswer(30.0, [KEY], [KEY], [UnpublishedOutput(KEY, "a.mp4", "ab", True)], draining=True)),
+    (BeatAnswer, BeatAnswer(30.0, [KEY], [KEY], [UnpublishedOutput(KEY, "a.mp4", "ab", True)])),
     (list[AttemptReport], [AttemptReport(KEY, "n1", event, AttemptLog("ffmpeg", "said")) for event in EVENTS]),
 ]
 

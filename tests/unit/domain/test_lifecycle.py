@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelmill.domain.failure import FAILURE_REASONS, RETRYABLE, Failure
+from reelmill.domain.failure import FAILURE_REASONS, OUTPUT_LOST, RETRYABLE, Failure
 from reelmill.domain.job import ACTIVE, STATUSES, TERMINAL, Job, Status
 from reelmill.domain.lifecycle import (
     TRANSITIONS,
@@ -89,15 +89,34 @@ def test_a_settled_job_can_only_be_published_or_fail(event: Event) -> None:
     """The winner is decided: no cancel, loss or return takes it back (P3)."""
     job = job_in("running", winner=1, result=result())
     if isinstance(event, SETTLED_MAY):
-        assert advance(job, event, NOW, POLICY, RNG).job.status in {"completed", "failed", "retrying"}
+        assert advance(job, event, NOW, POLICY, RNG).job.status in {"completed", "failed", "running"}
     else:
         with pytest.raises(NotAllowed, match="being published"):
             advance(job, event, NOW, POLICY, RNG)
 
 
-def test_a_settled_job_that_cannot_be_published_has_no_winner_any_more() -> None:
-    """Its next attempt may win."""
-    after = advance(job_in("running", winner=1, result=result()), Fail(NETWORK_DOWN), NOW, POLICY, RNG).job
+def test_a_hiccup_while_publishing_costs_no_encoding() -> None:
+    """The output is verified and safe: its publication is tried again after a backoff, with the same winner."""
+    settled = job_in("running", winner=1, result=result())
+    after = advance(settled, Fail(NETWORK_DOWN), NOW, POLICY, RNG).job
+
+    assert ("running", 1, result(), 1) == (after.status, after.winner, after.result, after.failures)
+    assert after.lease_until is not None
+    assert NOW <= after.lease_until <= NOW + POLICY.base_seconds
+
+
+def test_publishing_is_not_tried_for_ever() -> None:
+    """P5: the limit of failures counts here too."""
+    settled = job_in("running", winner=1, result=result(), failures=POLICY.max_failures - 1)
+    after = advance(settled, Fail(NETWORK_DOWN), NOW, POLICY, RNG).job
+
+    assert ("failed", None, None) == (after.status, after.winner, after.result)
+
+
+def test_a_settled_job_whose_output_is_gone_is_encoded_again() -> None:
+    """Only then: its next attempt may win."""
+    lost = Failure("platform_error", OUTPUT_LOST, "The encoded file is gone.")
+    after = advance(job_in("running", winner=1, result=result()), Fail(lost), NOW, POLICY, RNG).job
 
     assert ("retrying", None, None) == (after.status, after.winner, after.result)
 
@@ -152,10 +171,20 @@ def test_a_job_that_kills_its_workers_is_poisoned_at_the_crash_limit() -> None:
         job = advance(job, Lose(), NOW, POLICY, RNG).job
         assert ("retrying", "worker_lost") == (job.status, job.error_code)
         job = advance(job, Assign("n2", "mill-2", NOW + 30), NOW, POLICY, RNG).job
+        job = advance(job, Start(), NOW, POLICY, RNG).job
     job = advance(job, Lose(), NOW, POLICY, RNG).job
 
     assert ("failed", "poisoned", "worker_crashes") == (job.status, job.failure_reason, job.error_code)
     assert (3, 2) == (job.crashes, job.failures)
+
+
+def test_a_worker_lost_before_the_engine_started_is_not_held_against_the_job() -> None:
+    """A lost grant, or a machine that died just then, is no crash of the job's."""
+    job = job_in("queued", crashes=POLICY.max_crashes - 1)
+    job = advance(job, Assign("n2", "mill-2", NOW + 30), NOW, POLICY, RNG).job
+    after = advance(job, Lose(), NOW, POLICY, RNG).job
+
+    assert ("retrying", POLICY.max_crashes - 1) == (after.status, after.crashes)
 
 
 def test_a_returned_attempt_costs_no_try() -> None:

@@ -27,7 +27,7 @@ def _with_times(value: msgspec.Struct, *times: str) -> dict[str, Any]:
 
 
 class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media seconds per second."""
+    """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s, ``eta`` in seconds."""
 
     id: str
     sequence_number: int
@@ -44,6 +44,7 @@ class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
     progress: float
     fps: float | None
     speed: float | None
+    eta: float | None
     attempt: int
     failures: int
     crashes: int

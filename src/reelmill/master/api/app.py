@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Litestar, Request, get
 from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
@@ -19,6 +20,7 @@ from reelmill.master.api.farm_routes import (
     metrics,
     readyz,
 )
+from reelmill.master.api.guard import BrowserGuard
 from reelmill.master.api.jobs import JobsController
 from reelmill.master.api.problems import EXCEPTION_HANDLERS
 from reelmill.master.farm import Farm
@@ -34,8 +36,9 @@ def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return request.app.openapi_schema.to_schema()
 
 
-def create_app(farm: Farm) -> Litestar:
-    """The application that serves this farm."""
+def create_app(farm: Farm, allowed_hosts: str = "") -> Litestar:
+    """The application that serves this farm, also under the names in ``allowed_hosts`` (with commas between)."""
+    names = frozenset(name.strip().lower() for name in allowed_hosts.split(",") if name.strip())
     return Litestar(
         route_handlers=[
             live_page,
@@ -50,6 +53,7 @@ def create_app(farm: Farm) -> Litestar:
             metrics,
         ],
         dependencies={"farm": Provide(lambda: farm, sync_to_thread=False)},
+        middleware=[DefineMiddleware(BrowserGuard, allowed_hosts=names)],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,

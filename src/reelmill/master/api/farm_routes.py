@@ -36,7 +36,7 @@ from reelmill.store.nodes import forget_node, list_nodes, set_draining
 from reelmill.store.protocol import Tx
 from reelmill.store.transition import Rules
 
-_CANCEL_AT_ONCE = 500
+_CANCEL_AT_ONCE = 100
 _LEAST_FREE_BYTES = 64 * 1024 * 1024
 
 
@@ -83,16 +83,17 @@ class LaunchesController(Controller):
     async def cancel(self, farm: TheFarm, launch_id: FromPath[str]) -> CancelLaunchAnswer:
         """Cancel every job of the launch that has not ended."""
         await _find_launch(farm, launch_id)
-        canceled = 0
-        while some := await farm.change(partial(_cancel_some, launch_id=launch_id)):
+        canceled = after = 0
+        while some := await farm.change(partial(_cancel_some, launch_id=launch_id, after=after)):
             canceled += len(some)
+            after = some[-1].sequence_number
             for before in some:
                 await tell_canceled(farm, before)
         return CancelLaunchAnswer(launch_id, canceled)
 
 
-def _cancel_some(tx: Tx, rules: Rules, *, launch_id: str) -> list[Job]:
-    return cancel_launch(tx, launch_id, _CANCEL_AT_ONCE, rules)
+def _cancel_some(tx: Tx, rules: Rules, *, launch_id: str, after: int) -> list[Job]:
+    return cancel_launch(tx, launch_id, after, _CANCEL_AT_ONCE, rules)
 
 
 class NodesController(Controller):
@@ -165,6 +166,19 @@ class ScenariosController(Controller):
         return find_scenario(name)
 
 
+def _disk_troubles(farm: Farm) -> list[str]:
+    troubles: list[str] = []
+    for folder in {farm.data_folder, farm.media_root}:
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            troubles.append(f"cannot look at {folder}: {error.strerror}")
+            continue
+        if free < _LEAST_FREE_BYTES:
+            troubles.append(f"only {free // 1024} KiB are free on the disk of {folder}")
+    return troubles
+
+
 @get("/health", tags=["farm"])
 async def health(farm: TheFarm) -> Response[HealthAnswer]:
     """Say whether the farm can take jobs: 200 `healthy`, or 503 with the reasons."""
@@ -179,9 +193,7 @@ async def health(farm: TheFarm) -> Response[HealthAnswer]:
         online = sum(node.status == "online" for node in await _nodes(farm))
     except Unavailable as error:
         reasons.append(str(error))
-    free = shutil.disk_usage(farm.data_folder).free
-    if free < _LEAST_FREE_BYTES:
-        reasons.append(f"only {free // 1024} KiB are free on the disk of {farm.data_folder}")
+    reasons += _disk_troubles(farm)
     answer = HealthAnswer(
         status="unhealthy" if reasons else "healthy",
         reasons=reasons,

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
 from reelmill.domain.suggestion import unknown_name
-from reelmill.errors import Conflict, InvalidField, NotFound, ReelmillError, Unavailable
+from reelmill.errors import Conflict, Forbidden, InvalidField, NotFound, ReelmillError, Unavailable
 from reelmill.master.api.answers import ProblemAnswer
 
 log = structlog.get_logger()
@@ -22,6 +22,7 @@ RETRY_AFTER_SECONDS = "2"
 _STATUS: tuple[tuple[type[ReelmillError], int], ...] = (
     (InvalidField, 422),
     (NotFound, 404),
+    (Forbidden, 403),
     (Conflict, 409),
     (Unavailable, 503),
     (ReelmillError, 400),
@@ -40,6 +41,9 @@ def problem(status: int, code: str, detail: str, *, field: str | None = None) ->
     return ProblemAnswer(
         type=f"urn:reelmill:problem:{code}", title=title, status=status, detail=detail, code=code, field=field
     )
+
+
+TOO_DEEP = problem(400, "malformed_json", "the body is nested too deeply")
 
 
 def describe_error(error: ReelmillError) -> ProblemAnswer:
@@ -85,6 +89,10 @@ def _on_decode_error(_request: Request[Any, Any, Any], error: msgspec.DecodeErro
     return respond(read_decode_error(error))
 
 
+def _on_deep_body(_request: Request[Any, Any, Any], _error: RecursionError) -> Response[ProblemAnswer]:
+    return respond(TOO_DEEP)
+
+
 def _on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemAnswer]:
     if isinstance(error.__cause__, msgspec.DecodeError):
         return respond(read_decode_error(error.__cause__))
@@ -111,6 +119,7 @@ def _on_surprise(request: Request[Any, Any, Any], error: Exception) -> Response[
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     ReelmillError: _on_error,
     msgspec.DecodeError: _on_decode_error,
+    RecursionError: _on_deep_body,
     HTTPException: _on_http_error,
     Exception: _on_surprise,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +14,7 @@ from reelmill.domain.job import NewJob
 from reelmill.domain.request import JobRequest, accept
 from reelmill.errors import Conflict, InvalidField, ReelmillError
 from reelmill.master.api.answers import BatchAnswer, BatchItemAnswer, ProblemAnswer, answer_job
-from reelmill.master.api.problems import describe_error, read_decode_error
+from reelmill.master.api.problems import TOO_DEEP, describe_error, read_decode_error
 from reelmill.master.farm import Farm
 from reelmill.store.protocol import Tx
 from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
@@ -57,6 +59,10 @@ def check_text(body: bytes) -> bytes:
 async def accept_one(farm: Farm, asked: JobRequest) -> Accepted:
     """The job, stored; InvalidField or Conflict when it cannot be."""
     job = accept(asked, new_id(), farm.media_root)
+    if job.parameters.input is not None:
+        [missing] = await asyncio.to_thread(_find_missing_inputs, farm, [job])
+        if missing is not None:
+            raise missing
     [answer] = await farm.change(lambda tx, rules: insert_jobs(tx, [job], rules.now))
     if isinstance(answer, Conflict):
         raise answer
@@ -73,6 +79,9 @@ async def accept_batch(farm: Farm, body: bytes) -> BatchAnswer:
         raise InvalidField("jobs", f"has {len(batch.jobs)} items; a batch holds 1 to {MAX_BATCH}")
     launch = _check_launch(batch.launch)
     judged = [_judge(farm, raw) for raw in batch.jobs]
+    if any(isinstance(job, NewJob) and job.parameters.input is not None for job in judged):
+        missing = await asyncio.to_thread(_find_missing_inputs, farm, judged)
+        judged = [describe_error(error) if error else job for job, error in zip(judged, missing, strict=True)]
     good = [job for job in judged if isinstance(job, NewJob)]
 
     def store(tx: Tx, rules: Rules) -> list[Accepted | Conflict]:
@@ -112,6 +121,29 @@ def _judge(farm: Farm, raw: msgspec.Raw) -> NewJob | ProblemAnswer:
         return describe_error(error)
     except msgspec.DecodeError as error:
         return read_decode_error(error)
+    except RecursionError:
+        return TOO_DEEP
+
+
+def _find_missing_inputs(farm: Farm, jobs: Sequence[NewJob | ProblemAnswer]) -> list[InvalidField | None]:
+    """For each job the reason why its input cannot be there. Only a look: the worker judges what it opens."""
+    return [
+        _missing_input(farm, job.parameters.input)
+        if isinstance(job, NewJob) and job.parameters.input is not None
+        else None
+        for job in jobs
+    ]
+
+
+def _missing_input(farm: Farm, path: str) -> InvalidField | None:
+    place = farm.media_root / path
+    try:
+        if place.is_file():
+            return None
+        what = "is not a file" if place.exists() else "does not exist"
+    except OSError as error:
+        what = f"cannot be opened ({error.strerror})"
+    return InvalidField("parameters.input", f"{path!r} {what} under the media root {farm.media_root}")
 
 
 def _item(index: int, outcome: Accepted | Conflict | ProblemAnswer | Any) -> BatchItemAnswer:

@@ -106,6 +106,7 @@ def _create_jobs() -> None:
         sa.Column("progress", _Double, nullable=False),
         sa.Column("fps", _Double, nullable=True),
         sa.Column("speed", _Double, nullable=True),
+        sa.Column("eta", _Double, nullable=True),
         sa.Column("assigned_at", _Double, nullable=True),
         sa.Column("started_at", _Double, nullable=True),
         sa.Column("completed_at", _Double, nullable=True),

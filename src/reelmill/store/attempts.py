@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, select, text, update
@@ -16,7 +16,7 @@ from reelmill.store.nodes import note_all_departures, note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
 from reelmill.store.schema import jobs
-from reelmill.store.transition import Rules, change, load, load_by_sequence
+from reelmill.store.transition import Changes, Rules, change_all, load_many, load_numbers
 
 GRANT_SECONDS = 5.0
 """How long a grant may be on its way: an attempt older than this that its node does not know was never received."""
@@ -84,8 +84,7 @@ def beat(
             _RENEW, [_renewal(attempt, said[attempt.key], node.id, rules.now + lease_seconds) for attempt in renewed]
         )
     unknown = [held for held in known if held.key not in said and held.assigned_at < rules.now - GRANT_SECONDS]
-    for attempt in unknown:
-        _take_back(tx, attempt.sequence_number, f"{node.name} does not know of it", rules)
+    _take_back(tx, unknown, f"{node.name} does not know of it", rules)
     valid = {attempt.key for attempt in renewed}
     answer = BeatAnswer(
         lease_seconds=lease_seconds,
@@ -109,22 +108,20 @@ def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: floa
     }
 
 
-def _take_back(tx: Tx, sequence_number: int, why: str, rules: Rules) -> None:
-    job = load_by_sequence(tx, sequence_number)
-    if job is not None and job.winner is None:
-        change(tx, job, Return(why), rules)
+def _take_back(tx: Tx, held: Sequence[_Held], why: str, rules: Rules) -> None:
+    """Let what is not settled wait again."""
+    change_all(tx, load_numbers(tx, [attempt.sequence_number for attempt in held]), Return(why), rules)
 
 
 def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: Rules) -> list[UnpublishedOutput]:
     """Settled jobs whose worker was lost before the rename: this node finishes them."""
     orders: list[UnpublishedOutput] = []
-    for sequence_number in tx.execute(_UNPUBLISHED, {"now": rules.now}).scalars().all():
-        job = load_by_sequence(tx, sequence_number)
-        if job is None or job.result is None:
+    for job in load_numbers(tx, tx.execute(_UNPUBLISHED, {"now": rules.now}).scalars().all()):
+        if job.result is None:
             continue
         tx.execute(
             update(jobs)
-            .where(jobs.c.sequence_number == sequence_number, jobs.c.attempt == job.attempt)
+            .where(jobs.c.sequence_number == job.sequence_number, jobs.c.attempt == job.attempt)
             .values(node_id=node.id, lease_until=rules.now + lease_seconds)
         )
         key = AttemptKey(job.id, job.attempt)
@@ -134,19 +131,27 @@ def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: R
 
 def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]:
     """Apply the reports in order; for each whether it counts. A repeat of one that counted counts again."""
-    return [_apply(tx, said, rules) for said in reports]
+    changes = Changes(load_many(tx, sorted({said.key.job_id for said in reports})))
+    verdicts = [_apply(changes, said, rules) for said in reports]
+    changes.write(tx)
+    logs = [
+        _log_row(changes.now[said.key.job_id], said.key.attempt, said.log)
+        for said, counts in zip(reports, verdicts, strict=True)
+        if counts and said.log is not None
+    ]
+    if logs:
+        tx.execute(_KEEP_LOG, logs)
+    return verdicts
 
 
-def _apply(tx: Tx, said: AttemptReport, rules: Rules) -> bool:
-    job = load(tx, said.key.job_id)
+def _apply(changes: Changes, said: AttemptReport, rules: Rules) -> bool:
+    job = changes.now.get(said.key.job_id)
     if job is None or job.attempt != said.key.attempt or job.node_id not in (None, said.node_id):
         return False
     try:
-        change(tx, job, said.event, rules)
+        changes.apply(job.id, said.event, rules)
     except NotAllowed:
         return _is_repeat(job, said)
-    if said.log is not None:
-        _keep_log(tx, job, said.log)
     return True
 
 
@@ -165,16 +170,16 @@ def _is_repeat(job: Job, said: AttemptReport) -> bool:
             return job.status == "queued" and job.attempt > 0
 
 
-def _keep_log(tx: Tx, job: Job, log: AttemptLog) -> None:
-    row = {"sequence_number": job.sequence_number, "attempt": job.attempt, "node_name": job.node_name}
-    tx.execute(_KEEP_LOG, row | {"command": log.command, "text": log.text})
+def _log_row(job: Job, attempt: int, log: AttemptLog) -> dict[str, Any]:
+    said_by: dict[str, Any] = {"sequence_number": job.sequence_number, "attempt": attempt, "node_name": job.node_name}
+    return said_by | {"command": log.command, "text": log.text}
 
 
 def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
     """The node's worker ends: what it still holds waits again, and what it settled is published by another."""
     note_departure(tx, node_id, rules.now)
-    for row in tx.execute(_HELD, {"node_id": node_id}).all():
-        _take_back(tx, row.sequence_number, "its worker was stopped", rules)
+    held = [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node_id})]
+    _take_back(tx, held, "its worker was stopped", rules)
     void = update(jobs).where(jobs.c.node_id == node_id, jobs.c.status == "running", jobs.c.winner.is_not(None))
     tx.execute(void.values(lease_until=rules.now - 1))
 
@@ -195,10 +200,7 @@ def find_garbage(tx: Tx, keys: Sequence[AttemptKey]) -> list[AttemptKey]:
 def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
     """Take jobs from workers that stopped answering; how many (at most ``most``)."""
     expired = tx.execute(_EXPIRED, {"now": rules.now, "most": most}).scalars().all()
-    for sequence_number in expired:
-        job = load_by_sequence(tx, sequence_number)
-        if job is not None:
-            change(tx, job, Lose(), rules)
+    change_all(tx, load_numbers(tx, expired), Lose(), rules)
     return len(expired)
 
 

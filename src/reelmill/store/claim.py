@@ -20,7 +20,7 @@ from reelmill.domain.scenario import find_scenario
 from reelmill.store.nodes import is_alive, takes_jobs
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import lanes
-from reelmill.store.transition import Rules, change, load_by_sequence
+from reelmill.store.transition import Changes, Rules, load_numbers
 
 _LIVE_RANKS = len(PRIORITIES)
 """Ranks below this belong to the live queue."""
@@ -60,9 +60,14 @@ def claim(tx: Tx, offer: Offer, lease_seconds: float, rules: Rules) -> list[Gran
     """Give the node the best jobs that fit its free units; each becomes `assigned` under a lease."""
     tx.execute(_PROMOTE_DUE, {"now": rules.now, "yes": True})
     chosen = _choose(tx, offer, rules.now) if takes_jobs(tx, offer.node_id) else []
+    waiting = load_numbers(tx, [sequence_number for sequence_number, _, _ in chosen])
+    changes = Changes(waiting)
+    assign = Assign(offer.node_id, offer.node_name, rules.now + lease_seconds)
+    given = [changes.apply(job.id, assign, rules) for job in waiting]
+    changes.write(tx)
     return [
-        _grant(tx, sequence_number, needs, units, offer, lease_seconds, rules)
-        for sequence_number, needs, units in chosen
+        _grant(job, choose_engine(offer.capabilities, needs), units, lease_seconds)
+        for job, (_, needs, units) in zip(given, chosen, strict=True)
     ]
 
 
@@ -116,17 +121,11 @@ def _reserves(tx: Tx, waiting: _Waiting, offer: Offer, now: float) -> bool:
     return holder == offer.node_id
 
 
-def _grant(
-    tx: Tx, sequence_number: int, needs: Needs, units: int, offer: Offer, lease_seconds: float, rules: Rules
-) -> Grant:
-    waiting = load_by_sequence(tx, sequence_number)
-    if waiting is None:
-        raise AssertionError(f"job {sequence_number} vanished between two reads of one transaction")
-    job: Job = change(tx, waiting, Assign(offer.node_id, offer.node_name, rules.now + lease_seconds), rules)
+def _grant(job: Job, engine: str, units: int, lease_seconds: float) -> Grant:
     return Grant(
         key=AttemptKey(job.id, job.attempt),
         scenario=find_scenario(job.scenario),
-        engine=choose_engine(offer.capabilities, needs),
+        engine=engine,
         parameters=job.parameters,
         units=units,
         live=job.queue == "live",

@@ -10,7 +10,7 @@ from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import Cancel, Event, Pause, Resume, Retry
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import jobs
-from reelmill.store.transition import Rules, change, load
+from reelmill.store.transition import Rules, change, change_all, load, load_numbers
 
 Action = Literal["cancel", "pause", "resume", "retry"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -18,7 +18,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 _EVENTS: dict[Action, Event] = {"cancel": Cancel(), "pause": Pause(), "resume": Resume(), "retry": Retry()}
 _ALREADY: dict[Action, str] = {"cancel": "canceled", "pause": "paused"}
 _OPEN_OF_LAUNCH = (
-    select(jobs.c.id)
+    select(jobs.c.sequence_number)
     .where(
         jobs.c.launch_id == bindparam("launch_id"),
         jobs.c.sequence_number > bindparam("after"),
@@ -45,10 +45,6 @@ def act(tx: Tx, job_id: str, action: Action, rules: Rules) -> tuple[Job, Job] | 
 
 def cancel_launch(tx: Tx, launch_id: str, after: int, most: int, rules: Rules) -> list[Job]:
     """Cancel up to ``most`` open jobs of the launch behind the number ``after``; the jobs as they were before."""
-    canceled: list[Job] = []
     slice_of_launch = {"launch_id": launch_id, "after": after, "most": most}
-    for job_id in tx.execute(_OPEN_OF_LAUNCH, slice_of_launch).scalars().all():
-        changed = act(tx, job_id, "cancel", rules)
-        if changed:
-            canceled.append(changed[0])
-    return canceled
+    numbers = tx.execute(_OPEN_OF_LAUNCH, slice_of_launch).scalars().all()
+    return change_all(tx, load_numbers(tx, numbers), Cancel(), rules)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
-from litestar import MediaType, Response, get
+from litestar import HttpMethod, MediaType, Response, route
 
 from reelmill import __version__
-from reelmill.domain.job import QUEUES, STATUSES
+from reelmill.domain.job import QUEUES, STATUSES, TERMINAL, Job
+from reelmill.domain.node import Node
 from reelmill.master.api.dependency import TheFarm
 from reelmill.store.counts import read_counts
 from reelmill.store.launches import list_launches
@@ -19,8 +21,13 @@ from reelmill.store.nodes import list_nodes
 from reelmill.store.protocol import Tx
 
 RATE_SECONDS = 60.0
+GONE_SECONDS = 3600.0
+"""A node that was last heard of longer ago is only counted."""
+
 _LATEST_JOBS = 20
 _LATEST_LAUNCHES = 5
+_LONGEST_FILE = 28
+_UUID_END = 8
 
 _templates = Environment(
     loader=PackageLoader("reelmill.master.web"), autoescape=select_autoescape(default=True), trim_blocks=True
@@ -31,6 +38,23 @@ def _clock(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
 
 
+def file_path(job: Job) -> str:
+    """The input of the job, or its output when it is synthetic."""
+    return job.parameters.input or job.parameters.output or (job.result.output if job.result else "")
+
+
+def file_name(job: Job) -> str:
+    """The end of that path: what tells names apart that a program has numbered."""
+    name = PurePosixPath(file_path(job)).name
+    if name.startswith(job.id):
+        return "…" + name[len(job.id) - _UUID_END :]
+    return name if len(name) <= _LONGEST_FILE else "…" + name[1 - _LONGEST_FILE :]
+
+
+def _is_gone(node: Node, now: float) -> bool:
+    return node.status == "offline" and node.last_seen < now - GONE_SECONDS
+
+
 def _read(tx: Tx, now: float) -> dict[str, Any]:
     by_status: Counter[str] = Counter()
     waiting: Counter[str] = Counter()
@@ -38,23 +62,28 @@ def _read(tx: Tx, now: float) -> dict[str, Any]:
         by_status[key.status] += n
         if key.status in ("queued", "retrying"):
             waiting[key.queue] += n
+    nodes = list_nodes(tx, now)
+    present = [node for node in nodes if not _is_gone(node, now)]
     return {
         "statuses": [(status, by_status[status]) for status in STATUSES],
         "queues": [(queue, waiting[queue]) for queue in QUEUES],
         "total": by_status.total(),
-        "ended": sum(by_status[status] for status in ("completed", "failed", "canceled", "timed_out")),
+        "ended": sum(by_status[status] for status in TERMINAL),
         "rate": count_completed_since(tx, now - RATE_SECONDS) / RATE_SECONDS,
-        "nodes": list_nodes(tx, now),
+        "nodes": present,
+        "gone": len(nodes) - len(present),
         "launches": list_launches(tx, _LATEST_LAUNCHES),
         "jobs": list_jobs(tx, JobFilter(), after=None, limit=_LATEST_JOBS, newest_first=True),
         "running": list_jobs(tx, JobFilter(status=["running"]), after=None, limit=_LATEST_JOBS),
     }
 
 
-@get("/", include_in_schema=False, media_type=MediaType.HTML)
+@route("/", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False, media_type=MediaType.HTML)
 async def live_page(farm: TheFarm) -> Response[str]:
     """Show the farm to a person."""
     now = farm.clock.now()
     seen = await farm.store.read(lambda tx: _read(tx, now))
-    html = _templates.get_template("page.html.j2").render(clock=_clock, now=now, version=__version__, **seen)
+    html = _templates.get_template("page.html.j2").render(
+        clock=_clock, file_path=file_path, file_name=file_name, now=now, version=__version__, **seen
+    )
     return Response(html, headers={"Cache-Control": "no-store"})

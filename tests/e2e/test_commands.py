@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
-import psutil
+import httpx2
 import pytest
 
 from reelmill.worker.inventory import find_ffmpeg
@@ -101,30 +102,81 @@ def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
     assert 1 == len(json.loads(commands.run("nodes", "list", "-o", "json", *master).stdout))
 
 
-def test_the_demo_verifies_its_outputs_and_leaves_nothing(commands: Commands) -> None:
-    """A farm up, jobs launched and verified, exit 0, nothing running, nothing in the temporary folder."""
-    temporary = commands.folder / "tmp"
-    temporary.mkdir()
-    end = commands.run("demo", "--count", "12", "--port", "0", "--duration", "0.2", TMPDIR=str(temporary))
-    assert 0 == end.returncode, end.stderr
-    assert "12 of 12 outputs are in place with the SHA-256 that the farm recorded" in end.stdout
-    assert [] == list(temporary.iterdir())
-    mine = str(temporary)
-    assert [] == [process.pid for process in psutil.process_iter() if any(mine in part for part in _argv(process))]
+def test_results_may_go_to_standard_output(commands: Commands, farm: Farm) -> None:
+    """`--output -`: the array alone on stdout, for jq; the summary on stderr."""
+    end = commands.run("launch", "--count", "3", "--output", "-", "--master", farm.url)
+    assert (0, 3) == (end.returncode, len(json.loads(end.stdout)))
+    assert "accepted   3" in end.stderr
 
 
-def _argv(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
+def test_results_that_cannot_be_written_do_not_hide_what_was_submitted(commands: Commands, farm: Farm) -> None:
+    """A full disk: the true number of submitted jobs, how to cancel them, exit 1."""
+    options = ["--count", "500", "--engine", "gstreamer", "--output", "/dev/full"]
+    end = commands.run("launch", *options, "--master", farm.url)
+    total = farm.get("/jobs/summary")["total"]
+    assert 1 == end.returncode
+    assert 0 < total < 500
+    assert f"gave up after {total} of 500 jobs: cannot write '/dev/full'" in end.stderr
+    assert "cancel them with: reelmill jobs cancel --launch " in end.stderr
+
+
+def test_a_launch_is_canceled_with_one_command(commands: Commands, farm: Farm) -> None:
+    """Every open job, in one line; done again it finds nothing to do."""
+    body = {"jobs": [{"scenario": "480p30-h264", "engine": "gstreamer"}] * 3000, "launch": {"name": "big"}}
+    launch = farm.post("/jobs/batch", body)["launch_id"]
+    cancel = ["jobs", "cancel", "--launch", launch, "--master", farm.url]
+    assert ["3000 canceled\n", "0 canceled\n"] == [commands.run(*cancel).stdout for _ in range(2)]
+
+
+def test_a_long_list_may_be_left(commands: Commands, farm: Farm) -> None:
+    """`jobs list | head -1`: no message, and the exit code of a closed pipe."""
+    farm.post("/jobs/batch", {"jobs": [{"scenario": "480p30-h264", "engine": "gstreamer"}] * 3000})
+    for how in ("ndjson", "json", "csv", "table"):
+        child = commands.start("jobs", "list", "--all", "-o", how, "--master", farm.url)
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert (141, "") == (child.wait(30), (commands.folder / "stderr.txt").read_text().partition("Ctrl-C.\n")[2])
+
+
+def test_a_filter_that_matches_nothing_says_so(commands: Commands, farm: Farm) -> None:
+    """On stderr, with exit 0; a filter by engine finds its jobs."""
+    farm.post("/jobs/batch", {"jobs": [{"scenario": "480p30-h264", "engine": "gstreamer"}] * 3})
+    master = ["--master", farm.url]
+    end = commands.run("jobs", "list", "--launch", "zz", *master)
+    assert (0, "", "no jobs match\n") == (end.returncode, end.stdout, end.stderr)
+    assert 3 == len(commands.run("jobs", "list", "--engine", "gstreamer", "-o", "ndjson", *master).stdout.splitlines())
+
+
+def test_jobs_that_no_node_can_run_are_told(commands: Commands, farm: Farm) -> None:
+    """Before and while waiting: which engine is missing. SIGHUP leaves valid results."""
+    options = ["--count", "2", "--engine", "gstreamer", "--wait", "--output", "r.json", "--master", farm.url]
+    child = commands.start("launch", *options)
+    words = commands.folder / "stderr.txt"
+    wait_for(words.read_text, lambda text: "2 of 2 jobs wait: no node has gstreamer" in text, 20)
+    child.send_signal(signal.SIGHUP)
+    assert 130 == child.wait(20)
+    assert "all 2 jobs will wait: no node has gstreamer" in words.read_text()
+    assert 2 == len(json.loads((commands.folder / "r.json").read_text()))
+
+
+def test_the_live_page_answers_head_and_is_short(commands: Commands, farm: Farm) -> None:
+    """Monitors ask with HEAD; ids are shown by their end, numbers with separators, files by their names."""
+    job = {"scenario": "480p30-h264", "engine": "gstreamer", "parameters": {"duration": 1, "output": "reel/first.mp4"}}
+    plain = {**job, "parameters": {"duration": 1}}
+    launch = farm.post("/jobs/batch", {"jobs": [*[plain] * 1200, job], "launch": {"name": "big"}})["launch_id"]
+    head, page = (httpx2.request(method, farm.url + "/") for method in ("HEAD", "GET"))
+    assert (200, b"") == (head.status_code, head.content)
+    assert "1,201" in page.text
+    assert (True, False) == (f">{launch[-8:]}<" in page.text, f">{launch}<" in page.text)
+    assert ">first.mp4<" in page.text
 
 
 def test_help_is_quick() -> None:
     """Help and version load no server, no database and no HTTP client."""
     code = (
         "import sys; sys.argv = ['reelmill', '--version']\n"
-        "import reelmill.cli.main as main\n"
+        "import reelmill.cli.commands\n"
         "heavy = {'litestar', 'sqlalchemy', 'httpx2', 'uvicorn', 'av', 'alembic'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

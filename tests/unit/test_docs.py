@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from reelmill.bus.memory import MemoryBus
-from reelmill.cli.main import app
+from reelmill.cli.commands import app
 from reelmill.clock import SystemClock
 from reelmill.domain.request import RequestedParameters
 from reelmill.master.api.app import create_app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import socket
@@ -34,12 +33,14 @@ class Finding(NamedTuple):
 
 
 def doctor(
-    port: Annotated[int | None, typer.Option(help="Port to check.", show_default="8080")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the database.")] = None,
-    media: Annotated[Path | None, typer.Option(help="Folder of the media.")] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", help="Port to check.", show_default="8080")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the database.")] = None,
+    media: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the media.")] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Look for what would keep a farm from running here; exit 1 when something would."""
+    import asyncio
+
     from reelmill.settings import load_settings
 
     settings = load_settings({"port": port, "data": data, "media": media})

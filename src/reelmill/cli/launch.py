@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,21 +21,37 @@ _SHOWN_PAYLOADS = 3
 Count = Annotated[
     str | None, typer.Option(metavar="N", help="How many jobs; 10k works.", show_default="1000, or 1 with --input")
 ]
-ScenarioName = Annotated[str, typer.Option(metavar="NAME", help="A scenario, or random.")]
+ScenarioName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A scenario, or random; needed with --input.", show_default="random"),
+]
 BatchSize = Annotated[str, typer.Option(metavar="N", help="Jobs per request, at most 10000.")]
 Delay = Annotated[str, typer.Option(metavar="MS", help="Milliseconds between batches.")]
-PriorityName = Annotated[str, typer.Option(metavar="NAME", help="high, medium, low or mixed.")]
-QueueName = Annotated[str, typer.Option(metavar="NAME", help="live, default, batch or mixed.")]
+PriorityName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="high, medium, low or mixed.", show_default="mixed, or medium with --input"),
+]
+QueueName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="live, default, batch or mixed.", show_default="mixed, or default with --input"),
+]
 EngineName = Annotated[str, typer.Option(metavar="NAME", help="auto, ffmpeg or gstreamer.")]
-Output = Annotated[Path, typer.Option(metavar="FILE", help="Where to write the results, as a JSON array.")]
+Output = Annotated[
+    Path, typer.Option(metavar="FILE", help="Where to write the results, as a JSON array; - is standard output.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted; submit nothing.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what becomes of each batch.")]
 Duration = Annotated[
     str | None,
-    typer.Option(help="Length of each job: 2, 1.5s, 2m, or a range 30-300.", show_default="30-300; all of --input"),
+    typer.Option(
+        metavar="TIME",
+        help="Length of each job: 2, 1.5s, 2m, or a range 30-300.",
+        show_default="30-300; all of --input",
+    ),
 ]
 Bitrate = Annotated[
-    str | None, typer.Option(help="Such as 5M, or a range 4M-10M.", show_default="the scenario's usual range")
+    str | None,
+    typer.Option(metavar="RATE", help="Such as 5M, or a range 4M-10M.", show_default="the scenario's usual range"),
 ]
 Input = Annotated[
     str | None, typer.Option("--input", metavar="PATH", help="Transcode this file instead of a test picture.")
@@ -46,17 +60,17 @@ Wait = Annotated[bool, typer.Option("--wait", help="Watch until every job has en
 Seed = Annotated[
     str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")
 ]
-Name = Annotated[str | None, typer.Option(help="A name for this launch.")]
+Name = Annotated[str | None, typer.Option(metavar="TEXT", help="A name for this launch.")]
 
 
 def launch(
     count: Count = None,
     master: MasterOption = None,
-    scenario: ScenarioName = "random",
+    scenario: ScenarioName = None,
     batch_size: BatchSize = "50",
     delay: Delay = "100",
-    priority: PriorityName = "mixed",
-    queue: QueueName = "mixed",
+    priority: PriorityName = None,
+    queue: QueueName = None,
     engine: EngineName = "auto",
     output: Output = Path("job_launch_results.json"),
     dry_run: DryRun = False,
@@ -99,8 +113,11 @@ def launch(
     if dry_run:
         _show_plan(options, url, display)
         return
-    outcome = _run(options, url, display)
-    _show(outcome, url, display)
+    outcome = run_until_stopped(options, url, display)
+    show_outcome(outcome, display)
+    if outcome.submission.submitted and (outcome.interrupted or outcome.failure is not None):
+        display.say(f"the submitted jobs go on; cancel them with: reelmill jobs cancel --launch {options.launch_id}")
+    end_launch(outcome)
 
 
 def _show_plan(options: LaunchOptions, url: str, display: Display) -> None:
@@ -125,7 +142,11 @@ def _first_payloads(plan: LaunchPlan) -> str:
     return msgspec.json.format(msgspec.json.encode(first), indent=2).decode() + "\n"
 
 
-def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
+def run_until_stopped(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
+    """Launch. The first SIGINT, SIGTERM or SIGHUP ends it behind the request in flight, a second one at once."""
+    import asyncio
+    import signal
+
     from reelmill.launcher.client import MasterClient
     from reelmill.launcher.run import run_launch
 
@@ -142,8 +163,9 @@ def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
 
         async with MasterClient(url, on_retry=lambda reason: _say_retry(display, reason, options)) as client:
             task = asyncio.create_task(run_launch(options, client, display, stop))
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup reelmill launch` outlives its terminal
+                    loop.add_signal_handler(number, on_signal)
             return await task
 
     return asyncio.run(main())
@@ -153,21 +175,32 @@ def _say_retry(display: Display, reason: str, options: LaunchOptions) -> None:
     display.say(f"{reason} (trying again for up to {options.patience:g} s)", "warning")
 
 
-def _show(outcome: LaunchOutcome, url: str, display: Display) -> NoReturn:
-    from reelmill.errors import ReelmillError
+def show_outcome(outcome: LaunchOutcome, display: Display) -> None:
+    """The summary to stdout, unless the results went there; words to stderr."""
+    from reelmill.launcher.plain_text import showable
+    from reelmill.launcher.results import STDOUT
     from reelmill.launcher.summary import describe_end, describe_submission
 
     options, submission = outcome.options, outcome.submission
     lines = describe_submission(options, submission)
     if outcome.end is not None:
         lines += ["", *describe_end(outcome.end)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    if options.output == STDOUT:
+        for line in lines:
+            display.say(line)
+    else:
+        sys.stdout.write(showable("\n".join(lines)) + "\n")
+        sys.stdout.flush()
     if outcome.interrupted:
         display.say(f"interrupted: {submission.submitted:,} of {options.plan.count:,} jobs were submitted")
-        if submission.submitted:
-            display.say(f"they go on; cancel them with: reelmill jobs cancel --launch {options.launch_id}")
-    elif outcome.failure is not None:
-        raise ReelmillError(
-            f"gave up after {submission.submitted:,} of {options.plan.count:,} jobs: {outcome.failure}"
-        ) from outcome.failure
-    raise typer.Exit(outcome.exit_code)
+
+
+def end_launch(outcome: LaunchOutcome) -> None:
+    """Return when the launch went well; leave the command as it deserves when not."""
+    from reelmill.errors import ReelmillError
+
+    if outcome.failure is not None and not outcome.interrupted:
+        done = f"{outcome.submission.submitted:,} of {outcome.options.plan.count:,} jobs"
+        raise ReelmillError(f"gave up after {done}: {outcome.failure}") from outcome.failure
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)

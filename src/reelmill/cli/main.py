@@ -1,67 +1,109 @@
-"""The `reelmill` command: its groups, and how errors end it."""
+"""The way into the `reelmill` command, and out of it: an error is one line and an exit code, never a traceback.
+
+The commands themselves are imported inside ``run``, so that Ctrl-C is quiet from the first moment.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from reelmill import __version__
-from reelmill.cli.demo import demo
-from reelmill.cli.doctor import doctor
-from reelmill.cli.jobs import jobs_app
-from reelmill.cli.launch import launch
-from reelmill.cli.nodes import nodes_app
-from reelmill.cli.scenarios import scenarios_app
-from reelmill.cli.up import up
-from reelmill.errors import InvalidField, ReelmillError, SettingsError
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-
-app = typer.Typer(
-    help="Launch thousands of video transcodes, on one machine or a fleet, without losing one.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(up)
-app.command()(launch)
-app.add_typer(jobs_app, name="jobs")
-app.add_typer(nodes_app, name="nodes")
-app.add_typer(scenarios_app, name="scenarios")
-app.command()(doctor)
-app.command()(demo)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"reelmill {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Launch thousands of video transcodes, on one machine or a fleet, without losing one."""
+EXIT_PIPE_CLOSED = 141
+"""What a shell says of a program that SIGPIPE has ended."""
 
 
 def run() -> None:
-    """Run the command line; an error of ours becomes one line and an exit code, never a traceback."""
+    """Run the command line and exit."""
     try:
-        app()
-    except ReelmillError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(EXIT_USAGE if isinstance(error, InvalidField | SettingsError) else EXIT_ERROR)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit(EXIT_INTERRUPTED)
+        code = _run()
+        _flush()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:  # `reelmill jobs list | head`: nobody wants the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_ERROR)
+        code = EXIT_PIPE_CLOSED
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        _complain(f"{error.strerror or error}{place}")
+        code = EXIT_ERROR
+    if code in (EXIT_PIPE_CLOSED, EXIT_ERROR):
+        _drop_output()
+    sys.exit(code)
+
+
+def _run() -> int:
+    for place, argument in enumerate(sys.argv[1:], 1):
+        if not argument.isascii() and not _is_text(argument):
+            _complain(f"argument {place}, {argument!r}, is not valid UTF-8")
+            return EXIT_USAGE
+    # Only now: these imports take most of the time of a short command.
+    from asyncio import CancelledError
+
+    from typer.exceptions import Abort, TyperException
+
+    from reelmill.cli.commands import app
+    from reelmill.errors import InvalidField, ReelmillError, SettingsError
+
+    try:
+        return app(standalone_mode=False) or 0
+    except ReelmillError as error:
+        _complain(str(error))
+        return EXIT_USAGE if isinstance(error, InvalidField | SettingsError) else EXIT_ERROR
+    except TyperException as error:
+        _complain_of_usage(error)
+        return error.exit_code
+    except (Abort, CancelledError):
+        return EXIT_INTERRUPTED
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer turns it into a plain 1
+            raise end.__context__ from None
+        raise
+
+
+def _is_text(argument: str) -> bool:
+    """Whether it is text: bytes that are none come as lone surrogates, which no request or results file can hold."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _complain_of_usage(error: TyperException) -> None:
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and message == context.get_help():  # a group without a command: that is no mistake
+        sys.stderr.write(message + "\n")
+        return
+    _complain(message[:1].lower() + " ".join(message[1:].split()))
+    if context is not None:
+        sys.stderr.write(f"Try '{context.command_path} --help'\n")
+
+
+def _complain(message: str) -> None:
+    from contextlib import suppress
+
+    from reelmill.launcher.plain_text import one_line
+
+    with suppress(OSError):
+        sys.stderr.write(f"error: {one_line(message)}\n")
+
+
+def _flush() -> None:
+    """Write what is still held back, while its failure can be told."""
+    if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison]  (None when it was closed)
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Let the interpreter's own last flush go nowhere, when the output cannot take it."""
+    try:
+        _flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

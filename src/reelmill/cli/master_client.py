@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from reelmill.errors import NotFound
 
 if TYPE_CHECKING:
     from reelmill.launcher.client import MasterClient
 
 T = TypeVar("T")
+
+_PAGE = 1000
+_JOB = re.compile(r"[0-9A-Fa-f-]+")
 
 MasterOption = Annotated[
     str | None,
@@ -29,6 +34,8 @@ def master_url(flag: str | None) -> str:
 
 def call_master(flag: str | None, work: Callable[[MasterClient], Awaitable[T]]) -> T:
     """What ``work`` returns, given a client of the master that ``flag`` or the settings name."""
+    import asyncio
+
     from reelmill.launcher.client import MasterClient
 
     url = master_url(flag)
@@ -40,6 +47,46 @@ def call_master(flag: str | None, work: Callable[[MasterClient], Awaitable[T]]) 
     return asyncio.run(run())
 
 
-def ask_health(url: str) -> dict[str, Any]:
-    """What the master at ``url`` says of its health; Unavailable or MasterUnreachable when it is not healthy."""
-    return call_master(url, lambda client: client.get("/health"))
+def job_path(reference: str, *rest: str) -> str:
+    """The path of a job; NotFound when no job can be called so: the path would lead elsewhere."""
+    if not _JOB.fullmatch(reference):
+        raise NotFound(f"there is no job {reference[:80]!r}")
+    return _path("jobs", reference, *rest)
+
+
+def launch_path(reference: str, *rest: str) -> str:
+    """The path of a launch; NotFound when no launch can be called so."""
+    return _path("launches", _check(reference, "launch"), *rest)
+
+
+def node_path(reference: str, *rest: str) -> str:
+    """The path of a node; NotFound when no node can be called so."""
+    return _path("nodes", _check(reference, "node"), *rest)
+
+
+def _check(reference: str, kind: str) -> str:
+    if "/" in reference or reference in ("", ".", ".."):
+        raise NotFound(f"there is no {kind} {reference[:80]!r}")
+    return reference
+
+
+def _path(*parts: str) -> str:
+    from reelmill.launcher.client import path_of
+
+    return path_of(*parts)
+
+
+async def read_jobs(
+    client: MasterClient, params: Mapping[str, str | int], most: int | None = None
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The jobs that match, page by page: all, or ``most`` of them. One page at least, which may be empty."""
+    cursor: dict[str, str | int] = {}
+    left = most
+    while True:
+        size = _PAGE if left is None else min(_PAGE, left)
+        page = await client.get("/jobs", params={**params, **cursor, "limit": size})
+        yield page["jobs"]
+        left = None if left is None else left - len(page["jobs"])
+        if page["next"] is None or left == 0:
+            return
+        cursor = {"cursor": page["next"]}

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reelmill.cli.master_client import MasterOption, call_master
-from reelmill.cli.output import Format, FormatOption, show_record, show_rows
+from reelmill.cli.master_client import MasterOption, call_master, node_path
+from reelmill.cli.output import Format, FormatOption, local_time, show_record, show_rows
 
 if TYPE_CHECKING:
     from reelmill.launcher.client import MasterClient
 
-nodes_app = typer.Typer(help="The machines that run jobs.", no_args_is_help=True)
+nodes_app = typer.Typer(help="The machines that run jobs.", no_args_is_help=True, rich_markup_mode=None)
 
 NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="The node's name or id.")]
+
+_COLUMNS = ["name", "status", "units", "running_jobs", "engines", "version", "last_seen", "id"]
+_EXPENDABLE = ["id", "version", "last_seen", "engines", "running_jobs"]
 
 
 @nodes_app.command("list")
@@ -23,7 +26,11 @@ def list_nodes(output: FormatOption = Format.TABLE, master: MasterOption = None)
     nodes = call_master(master, lambda client: client.get("/nodes"))["nodes"]
     if output in (Format.TABLE, Format.CSV):
         nodes = [_flat(node) for node in nodes]
-    show_rows(nodes, ["name", "status", "units", "running_jobs", "engines", "version", "last_seen", "id"], output)
+    if output is Format.TABLE:
+        nodes = [{**node, "last_seen": local_time(node["last_seen"])} for node in nodes]
+    show_rows(nodes, _COLUMNS, output, expendable=_EXPENDABLE)
+    if not nodes:
+        typer.echo("no node has joined yet", err=True)
 
 
 @nodes_app.command("show")
@@ -46,11 +53,9 @@ def resume_node(node: NodeArgument, master: MasterOption = None) -> None:
 
 def _ask(master: str | None, node: str, action: str | None = None) -> dict[str, Any]:
     async def work(client: MasterClient) -> dict[str, Any]:
-        from reelmill.launcher.client import path_of
-
         if action is None:
-            return await client.get(path_of("nodes", node))
-        return await client.post(path_of("nodes", node, action))
+            return await client.get(node_path(node))
+        return await client.post(node_path(node, action))
 
     return call_master(master, work)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
-import msgspec
 import typer
 
-_PROSE = frozenset({"found", "advice", "reason", "error"})
-"""Columns of sentences: they may take several lines on a narrow terminal."""
+Row = Mapping[str, Any]
 
 
 class Format(StrEnum):
@@ -27,61 +25,132 @@ class Format(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to show the result.")]
 
 
-def show_rows(rows: Iterable[Mapping[str, Any]], columns: list[str], how: Format) -> None:
-    """Print rows: all their fields as JSON or NDJSON, the named columns as a table or CSV."""
+class RowWriter(Protocol):
+    """Writes rows as they come, so that any number of them takes the same memory."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write some more rows."""
+        ...
+
+    def end(self) -> None:
+        """Write what belongs behind the last row."""
+        ...
+
+
+def make_writer(columns: Sequence[str], how: Format, *, expendable: Sequence[str] = ()) -> RowWriter:
+    """A writer to stdout: all fields as JSON or NDJSON, the named columns as a table or CSV.
+
+    On a narrow terminal a table leaves out the ``expendable`` columns, the first of them first.
+    """
     match how:
         case Format.JSON:
-            _write_json(list(rows))
+            return _JsonWriter()
         case Format.NDJSON:
-            for row in rows:
-                sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+            return _NdjsonWriter()
         case Format.CSV:
-            writer = csv.writer(sys.stdout)
-            writer.writerow(columns)
-            writer.writerows([_plain(row.get(column)) for column in columns] for row in rows)
+            return _CsvWriter(columns)
         case Format.TABLE:
-            _print_table(rows, columns)
+            from reelmill.cli.table import TableWriter
+
+            return TableWriter(columns, expendable)
 
 
-def show_record(record: Mapping[str, Any], how: Format) -> None:
+def show_rows(rows: Sequence[Row], columns: Sequence[str], how: Format, *, expendable: Sequence[str] = ()) -> None:
+    """Print rows that are all there."""
+    writer = make_writer(columns, how, expendable=expendable)
+    writer.write(rows)
+    writer.end()
+
+
+def show_record(record: Row, how: Format) -> None:
     """Print one thing: as JSON, or one line for each of its fields."""
     match how:
-        case Format.JSON | Format.NDJSON:
-            _write_json(record)
+        case Format.JSON:
+            write_text(_to_json(record, indent=2) + "\n")
+        case Format.NDJSON:
+            write_text(_to_json(record) + "\n")
         case Format.CSV:
             show_rows([record], list(record), how)
         case Format.TABLE:
+            from reelmill.launcher.plain_text import one_line
+
             width = max(len(name) for name in record)
             for name, value in record.items():
-                sys.stdout.write(f"{name.ljust(width)}  {_plain(value)}\n")
+                sys.stdout.write(f"{name.ljust(width)}  {one_line(to_cell(value))}\n")
 
 
-def _write_json(value: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+def write_text(text: str) -> None:
+    """Write to stdout: to a program as it is, to a terminal without what would control it."""
+    if sys.stdout.isatty():
+        from reelmill.launcher.plain_text import showable
+
+        text = showable(text)
+    sys.stdout.write(text)
 
 
-def _plain(value: Any) -> str:
+def to_cell(value: Any) -> str:
+    """A value as text: as it is, or as JSON when it is not simple."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else _to_json(value)
 
 
-def _print_table(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def local_time(moment: str | None) -> str:
+    """A time of the API (RFC 3339) as people read it here: local, to the second."""
+    if not moment:
+        return ""
+    from datetime import datetime
 
-    console = Console()
-    if not console.is_terminal:  # nothing may be cut or folded: a program may read it
-        console = Console(width=10_000)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), no_wrap=column not in _PROSE, overflow="ellipsis")
-    for row in rows:
-        # Text, not str: what users named their things is not markup
-        table.add_row(*(Text(_plain(row.get(column))) for column in columns))
-    console.print(table)
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def _to_json(value: Any, *, indent: int = 0) -> str:
+    import msgspec
+
+    encoded = msgspec.json.encode(value)
+    return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+
+
+class _JsonWriter:
+    """An array, as if it were encoded whole."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def write(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            text = _to_json(row, indent=2).replace("\n", "\n  ")
+            write_text((",\n  " if self._count else "[\n  ") + text)
+            self._count += 1
+
+    def end(self) -> None:
+        write_text("\n]\n" if self._count else "[]\n")
+
+
+class _NdjsonWriter:
+    def write(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            write_text(_to_json(row) + "\n")
+
+    def end(self) -> None:
+        pass
+
+
+class _CsvWriter:
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._csv = csv.writer(_Text(), lineterminator="\n")
+        self._csv.writerow(columns)
+
+    def write(self, rows: Iterable[Row]) -> None:
+        self._csv.writerows([to_cell(row.get(column)) for column in self._columns] for row in rows)
+
+    def end(self) -> None:
+        pass
+
+
+class _Text:
+    def write(self, text: str) -> None:
+        write_text(text)

@@ -11,7 +11,7 @@ from reelmill.cli.output import Format, FormatOption, show_record, show_rows
 from reelmill.domain.quantity import format_bitrate
 from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
 
-scenarios_app = typer.Typer(help="What a job may ask for.", no_args_is_help=True)
+scenarios_app = typer.Typer(help="What a job may ask for.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _row(scenario: Scenario, *, readable: bool) -> dict[str, object]:

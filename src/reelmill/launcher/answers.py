@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from reelmill.domain.capability import Capabilities
 from reelmill.domain.job import Result
 
 
@@ -49,6 +50,20 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     media_root: str
     nodes_online: int
+
+
+class NodeState(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine that runs jobs: ``online``, ``draining`` or ``offline``."""
+
+    name: str
+    status: str
+    capabilities: Capabilities
+
+
+class NodeStates(msgspec.Struct, frozen=True, kw_only=True):
+    """Every node that the farm remembers."""
+
+    nodes: list[NodeState]
 
 
 class LaunchState(msgspec.Struct, frozen=True, kw_only=True):

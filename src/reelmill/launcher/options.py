@@ -22,7 +22,6 @@ from reelmill.launcher.plan import LaunchPlan, Mix, Span, mix
 
 DEFAULT_COUNT = 1000
 DEFAULT_DURATION = Span(30, 300)
-DEFAULT_OUTPUT = Path("job_launch_results.json")
 MAX_BATCH = 10_000
 MAX_DELAY_MS = 3_600_000
 MAX_NAME_CHARS = 200
@@ -55,16 +54,23 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
 def read_plan(
     *,
     count: str | None = None,
-    scenario: str = RANDOM,
-    queue: str = MIXED,
-    priority: str = MIXED,
+    scenario: str | None = None,
+    queue: str | None = None,
+    priority: str | None = None,
     engine: str = "auto",
     duration: str | None = None,
     bitrate: str | None = None,
     source: str | None = None,
     seed: str | int | None = None,
 ) -> LaunchPlan:
-    """The plan; InvalidField naming the option that is wrong. Without a seed, one is drawn."""
+    """The plan; InvalidField naming the option that is wrong. Without a seed, one is drawn.
+
+    A synthetic load (no ``source``) is any scenario, queue and priority unless it is said; a real file is not.
+    """
+    path = _read_input(source)
+    if path is not None and scenario is None:
+        raise InvalidField("--scenario", "is needed with --input, such as 720p30-h264; see `reelmill scenarios list`")
+    scenario = scenario or RANDOM
     jobs = read_count("--count", count, 1) if count is not None else (1 if source else DEFAULT_COUNT)
     if engine not in ENGINES:
         raise InvalidField("--engine", unknown_name("engine", engine, ENGINES))
@@ -73,12 +79,12 @@ def read_plan(
         count=jobs,
         seed=secrets.randbits(32) if seed is None else _read_seed(seed),
         scenarios=mix(tuple(CATALOGUE.values()) if scenario == RANDOM else (_find_scenario(scenario),)),
-        queues=_read_mix("--queue", "queue", queue, QUEUES),
-        priorities=_read_mix("--priority", "priority", priority, PRIORITIES),
+        queues=_read_mix("--queue", "queue", queue or (MIXED if source is None else "default"), QUEUES),
+        priorities=_read_mix("--priority", "priority", priority or (MIXED if source is None else "medium"), PRIORITIES),
         engine=engine,
         duration=length if length is not None or source is not None else DEFAULT_DURATION,
         bitrate=_read_span("--bitrate", bitrate, parse_bitrate),
-        input=_read_input(source),
+        input=path,
     )
     _check_corners(plan)
     return plan
@@ -132,6 +138,8 @@ def _read_span(option: str, text: str | None, parse: Callable[[str], N]) -> Span
     """``"5M"`` or ``"4M-10M"``; in a range of two bare numbers with one unit, the unit counts for both."""
     if text is None:
         return None
+    if text.strip().startswith("-"):
+        raise InvalidField(option, f"{text[:60]!r} must not be negative")
     low, dash, high = text.strip().partition("-")
     try:
         if not dash:

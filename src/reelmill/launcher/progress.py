@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol, TextIO
+from typing import Any, Literal, Protocol, TextIO, cast
+
+from reelmill.launcher.plain_text import showable
 
 Level = Literal["debug", "info", "warning"]
 LINE_SECONDS = 3.0
@@ -103,8 +105,9 @@ class PlainDisplay:
     def say(self, line: str, level: Level = "info") -> None:
         if level != "debug" or self._verbose:
             prefix = "warning: " if level == "warning" else ""
-            self._stream.write(f"{prefix}{line}\n")
-            self._stream.flush()
+            with contextlib.suppress(OSError):  # a closed terminal is no reason to lose the results
+                self._stream.write(f"{prefix}{showable(line)}\n")
+                self._stream.flush()
 
     @contextlib.contextmanager
     def bar(self, title: str, total: int) -> Generator[Bar, None, None]:
@@ -129,13 +132,33 @@ class _PlainBar:
         self._display.say(", ".join(part for part in parts if part))
 
 
+class _LastingStream:
+    """A terminal that may be closed at any time: what is written to it then is lost, and nothing else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 class TerminalDisplay:
     """A rich progress bar, with lines that stay above it."""
 
     def __init__(self, stream: TextIO, *, verbose: bool = False, width: int | None = None) -> None:
         from rich.console import Console
 
-        self._console = Console(file=stream, width=width, force_terminal=True, highlight=False)
+        lasting = cast("TextIO", _LastingStream(stream))
+        self._console = Console(file=lasting, width=width, force_terminal=True, highlight=False)
         self._verbose = verbose
 
     def say(self, line: str, level: Level = "info") -> None:
@@ -143,6 +166,7 @@ class TerminalDisplay:
 
         if level == "debug" and not self._verbose:
             return
+        line = showable(line)
         text = Text(line, style="dim" if level == "debug" else "")
         if level == "warning":
             text = Text("warning: ", style="bold yellow").append(line, style="not bold default")

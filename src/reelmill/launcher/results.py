@@ -13,6 +13,8 @@ import msgspec
 from reelmill.domain.request import RequestedParameters
 from reelmill.errors import InvalidField, ReelmillError
 
+STDOUT = Path("-")
+
 
 class JobEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one job when it was submitted.
@@ -40,7 +42,7 @@ class JobEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ResultsFile:
     """Takes entries one by one, in constant memory; ``commit`` puts the whole file in place at once.
 
-    Opening it proves that it can be written, so open it before anything is submitted.
+    Opening it proves that it can be written, so open it before anything is submitted. The path ``-`` is stdout.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +52,10 @@ class ResultsFile:
         self._part: Path | None = None
         self._file: BinaryIO | None = None
         try:
-            self._open(Path(os.path.realpath(path)))
+            if path == STDOUT:
+                self._file = os.fdopen(os.dup(1), "wb")
+            else:
+                self._open(Path(os.path.realpath(path)))
         except OSError as error:
             raise InvalidField("--output", f"cannot write {str(path)!r}: {error.strerror}") from error
 
@@ -87,12 +92,13 @@ class ResultsFile:
                 file.flush()
                 if self._part is not None:
                     os.fsync(file.fileno())
+            self._file = None
             if self._part is not None:
                 self._part.replace(self._target)
                 _sync_folder(self._target.parent)
         except OSError as error:
             raise self._failed(error) from error
-        self._file = self._part = None
+        self._part = None
 
     def discard(self) -> None:
         """Drop what was not committed; the file is as it was before."""

@@ -9,6 +9,7 @@ import msgspec
 from reelmill.errors import ReelmillError, Unavailable
 from reelmill.launcher.answers import Health
 from reelmill.launcher.client import MasterClient
+from reelmill.launcher.hindrance import find_hindrance
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.progress import Display
 from reelmill.launcher.results import ResultsFile
@@ -54,8 +55,9 @@ async def run_launch(
         health = await check_health(client)
         for line in describe_options(options, client.url, health):
             display.say(line)
-        if not health.nodes_online:
-            display.say("no node is online: the jobs will wait until a worker joins", "warning")
+        hindrance = await find_hindrance(client, options.plan)
+        if hindrance is not None:
+            display.say(f"{hindrance.share(options.plan.count)} will wait: {hindrance.reason}", "warning")
         submission = Submission()
         try:
             await submit_launch(options, client, results, display, stop, submission)
@@ -74,7 +76,7 @@ async def run_launch(
     end = None
     if options.wait and submission.accepted and not interrupted and failure is None:
         try:
-            end = await watch_launch(client, options.launch_id, display, stop)
+            end = await watch_launch(client, options.launch_id, display, stop, plan=options.plan)
             interrupted = end is None
         except asyncio.CancelledError:
             interrupted = True

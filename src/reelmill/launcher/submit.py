@@ -139,36 +139,42 @@ def _record(
     submission: Submission,
     results: ResultsFile | None,
 ) -> None:
+    """Count every job of the batch, and then keep it: what was sent is sent, whether it can be written down or not."""
+    entries: list[JobEntry] = []
     for place, job in enumerate(batch):
         answer = answers[place] if answers is not None else None
-        problem = answer.problem if answer is not None else None
-        accepted = answer.job if answer is not None else None
-        if accepted is not None:
+        if answer is not None and answer.job is not None:
             submission.accepted += 1
         elif answer is not None:
             submission.rejected += 1
-            submission.first_error = submission.first_error or (problem.detail if problem else None)
+            submission.first_error = submission.first_error or (answer.problem.detail if answer.problem else None)
         else:
             submission.unknown += 1
-        if results is not None:
-            results.add(
-                JobEntry(
-                    index=job.index,
-                    id=accepted.id if accepted else None,
-                    sequence_number=accepted.sequence_number if accepted else None,
-                    status=accepted.status if accepted else "rejected" if answer else "unknown",
-                    launch_id=options.launch_id,
-                    scenario=job.payload.scenario,
-                    engine=job.payload.engine,
-                    queue=job.payload.queue,
-                    priority=job.payload.priority,
-                    parameters=job.payload.parameters,
-                    idempotency_key=job.key,
-                    error=None if accepted else problem.detail if problem else UNHEARD,
-                    error_code=problem.code if problem else None,
-                    field=problem.field if problem else None,
-                )
-            )
+        entries.append(_make_entry(job, answer, options.launch_id))
+    if results is not None:
+        for entry in entries:
+            results.add(entry)
+
+
+def _make_entry(job: PlannedJob, answer: ItemAnswer | None, launch_id: str) -> JobEntry:
+    problem = answer.problem if answer is not None else None
+    accepted = answer.job if answer is not None else None
+    return JobEntry(
+        index=job.index,
+        id=accepted.id if accepted else None,
+        sequence_number=accepted.sequence_number if accepted else None,
+        status=accepted.status if accepted else "rejected" if answer else "unknown",
+        launch_id=launch_id,
+        scenario=job.payload.scenario,
+        engine=job.payload.engine,
+        queue=job.payload.queue,
+        priority=job.payload.priority,
+        parameters=job.payload.parameters,
+        idempotency_key=job.key,
+        error=None if accepted else problem.detail if problem else UNHEARD,
+        error_code=problem.code if problem else None,
+        field=problem.field if problem else None,
+    )
 
 
 def _report(number: int, batch: list[PlannedJob], submission: Submission, display: Display, bar: Bar) -> None:

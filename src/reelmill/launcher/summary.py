@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil
+from pathlib import Path
 from typing import TypeVar
 
+from reelmill.domain.job import Result
 from reelmill.domain.quantity import format_bitrate
-from reelmill.launcher.answers import Health, JobState, Spread
+from reelmill.launcher.answers import Health, JobState, LaunchTimings, Spread
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.plan import Mix, PlanTotals, Span
 from reelmill.launcher.progress import format_ms, format_rate, format_seconds
+from reelmill.launcher.results import STDOUT
 from reelmill.launcher.submit import Submission
 from reelmill.launcher.watch import LaunchEnd
 
@@ -39,12 +42,25 @@ def describe_options(options: LaunchOptions, master: str, health: Health | None)
         ("engine", plan.engine),
         ("duration", _seconds(plan.duration)),
         ("bitrate", _bitrate(plan.bitrate, synthetic=plan.input is None)),
-        *([("input", plan.input)] if plan.input else []),
+        *([("input", _input(plan.input))] if plan.input else []),
         ("seed", str(plan.seed)),
         ("batches", f"of {options.batch_size:,}{delay}"),
-        *([("results", str(options.output))] if options.output else []),
+        *_results(options),
     ]
     return table(rows)
+
+
+def _results(options: LaunchOptions) -> list[tuple[str, str]]:
+    if options.output is None:
+        return []
+    return [("results", "to standard output" if options.output == STDOUT else str(options.output))]
+
+
+def _input(path: str) -> str:
+    if Path(path).exists():
+        return path
+    where = "not here" if Path(path).is_absolute() else "below the media root"
+    return f"{path} ({where}; checked when it runs)"
 
 
 def _only(choices: Mix[T], name: Callable[[T], str], several: str) -> str:
@@ -80,17 +96,20 @@ def describe_totals(totals: PlanTotals) -> list[str]:
 def describe_submission(options: LaunchOptions, submission: Submission) -> list[str]:
     """The summary behind the submit."""
     rate = format_rate(submission.submitted / submission.seconds) if submission.seconds > 0 else _UNKNOWN
+    timings = [
+        ("duration", format_seconds(submission.seconds)),
+        ("rate", rate),
+        ("latency", _latency(submission.latencies)),
+    ]
     rows = [
         ("launch", options.launch_id),
         ("submitted", f"{submission.submitted:,} of {options.plan.count:,}"),
         ("accepted", f"{submission.accepted:,}"),
         ("rejected", f"{submission.rejected:,}"),
         *([("unknown", f"{submission.unknown:,} (no answer heard)")] if submission.unknown else []),
-        ("duration", format_seconds(submission.seconds)),
-        ("rate", rate),
-        ("latency", _latency(submission.latencies)),
+        *(timings if options.plan.count > 1 else []),
         *([("first error", submission.first_error)] if submission.first_error else []),
-        *([("results", str(options.output))] if options.output else []),
+        *_results(options),
     ]
     return table(rows)
 
@@ -111,6 +130,8 @@ def _latency(seconds: Sequence[float]) -> str:
 def describe_end(end: LaunchEnd) -> list[str]:
     """The final table of a launch that was watched, and what there is to say of failed jobs or of the only one."""
     found = end.timings
+    if end.only_job is not None:
+        return _describe_only(end.only_job, found)
     rows = [
         *((status, f"{n:,}") for status, n in sorted(found.launch.counts.items()) if n),
         ("wall", format_seconds(found.wall_seconds) if found.wall_seconds is not None else _UNKNOWN),
@@ -119,11 +140,20 @@ def describe_end(end: LaunchEnd) -> list[str]:
         ("run time", _spread(found.timings.run_time)),
         ("encode speed", f"p50 {found.timings.speed.p50:.3g}x" if found.timings.speed else _UNKNOWN),
     ]
-    lines = table(rows)
-    if end.only_job is not None:
-        lines += describe_result(end.only_job)
-    lines += [f"job {job.sequence_number} ({job.scenario}) {job.status}: {job.error}" for job in end.failures]
-    return lines
+    return [*table(rows), *(_describe_failure(job) for job in end.failures)]
+
+
+def _describe_failure(job: JobState) -> str:
+    return f"job {job.sequence_number} ({job.scenario}) {job.status}: {job.error}"
+
+
+def _describe_only(job: JobState, found: LaunchTimings) -> list[str]:
+    """Of one job there is no spread and no throughput."""
+    if job.result is None:
+        return [_describe_failure(job)]
+    wait = found.timings.queue_wait
+    waited = [("queue wait", format_seconds(wait.p50))] if wait is not None else []
+    return table([("status", job.status), *waited, *_result_rows(job, job.result)])
 
 
 def _spread(spread: Spread | None) -> str:
@@ -132,20 +162,15 @@ def _spread(spread: Spread | None) -> str:
     return f"p50 {format_seconds(spread.p50)}, p95 {format_seconds(spread.p95)}"
 
 
-def describe_result(job: JobState) -> list[str]:
+def _result_rows(job: JobState, result: Result) -> list[tuple[str, str]]:
     """What was verified of a job's output."""
-    result = job.result
-    if result is None:
-        return []
-    return table(
-        [
-            ("job", f"{job.id} (number {job.sequence_number})"),
-            ("output", result.output),
-            ("size", f"{result.size_bytes:,} bytes"),
-            ("duration", f"{result.duration:.2f} s, {result.frames:,} frames"),
-            ("video", f"{result.codec} {result.width}x{result.height} at {result.fps:g} fps"),
-            ("audio", result.audio_codec or "none"),
-            ("speed", f"{result.speed:.3g}x ({result.engine}, {format_seconds(result.encode_seconds)})"),
-            ("sha256", result.sha256),
-        ]
-    )
+    return [
+        ("job", f"{job.id} (number {job.sequence_number})"),
+        ("output", result.output),
+        ("size", f"{result.size_bytes:,} bytes"),
+        ("duration", f"{result.duration:.2f} s, {result.frames:,} frames"),
+        ("video", f"{result.codec} {result.width}x{result.height} at {result.fps:g} fps"),
+        ("audio", result.audio_codec or "none"),
+        ("speed", f"{result.speed:.3g}x ({result.engine}, {format_seconds(result.encode_seconds)})"),
+        ("sha256", result.sha256),
+    ]

@@ -9,6 +9,8 @@ import msgspec
 from reelmill.errors import Unavailable
 from reelmill.launcher.answers import JobState, JobStates, LaunchState, LaunchTimings
 from reelmill.launcher.client import MasterClient, path_of, pause
+from reelmill.launcher.hindrance import Lookout
+from reelmill.launcher.plan import LaunchPlan
 from reelmill.launcher.progress import Display
 
 POLL_SECONDS = 0.5
@@ -43,16 +45,23 @@ async def watch_launch(
     display: Display,
     stop: asyncio.Event,
     *,
+    plan: LaunchPlan | None = None,
     every: float = POLL_SECONDS,
     outage: float = OUTAGE_SECONDS,
 ) -> LaunchEnd | None:
-    """Poll until every job of the launch has ended; None when ``stop`` came first."""
+    """Poll until every job of the launch has ended; None when ``stop`` came first.
+
+    Knowing the ``plan``, it also says when jobs wait for something that no node has.
+    """
+    lookout = Lookout(client, plan, display)
     state = await _ask(client, launch_id, display, stop, every, outage)
     if state is None:
         return None
     with display.bar("transcoding", state.total) as bar:
         while state.open:
-            bar.show(state.total - state.open, describe_counts(state.counts))
+            reason = await lookout.look(state)
+            detail = describe_counts(state.counts)
+            bar.show(state.total - state.open, f"{detail} ({reason})" if reason else detail)
             await pause(every, stop)
             state = await _ask(client, launch_id, display, stop, every, outage)
             if state is None:

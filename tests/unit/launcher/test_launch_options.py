@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reelmill.domain.job import QUEUES
 from reelmill.errors import InvalidField
 from reelmill.launcher.client import check_url
 from reelmill.launcher.options import DEFAULT_DURATION, read_count, read_name, read_plan
@@ -29,7 +30,9 @@ from reelmill.launcher.plan import Span
         ({"bitrate": "5 potatoes"}, "--bitrate", "not a bitrate"),
         ({"bitrate": "800k"}, "--bitrate", "out of range for 4K60-h264"),
         ({"bitrate": "4M-900M"}, "--bitrate", "out of range"),
-        ({"duration": "-3"}, "--duration", "not a duration"),
+        ({"duration": "-3"}, "--duration", "must not be negative"),
+        ({"bitrate": "-5M"}, "--bitrate", "must not be negative"),
+        ({"source": "films/a.mp4"}, "--scenario", "is needed with --input"),
         ({"duration": "0"}, "--duration", "out of range"),
         ({"duration": "300-30"}, "--duration", "begins above its end"),
         ({"duration": "1-"}, "--duration", "LOW-HIGH"),
@@ -75,19 +78,21 @@ def test_counts_have_units_and_bounds() -> None:
 
 
 def test_an_input_is_one_job_as_long_as_the_input(tmp_path: Path) -> None:
-    """With a file, one job of the file's own length at the scenario's own bitrate, unless something else is said."""
-    plan = read_plan(source="films/a.mp4")
+    """With a file, one ordinary job of the file's own length and the scenario's own bitrate, unless it is said."""
+    plan = read_plan(source="films/a.mp4", scenario="720p30-h264")
     assert (plan.count, plan.duration, plan.bitrate, plan.input) == (1, None, None, "films/a.mp4")
+    assert (plan.queues.choices, plan.priorities.choices) == (("default",), ("medium",))
     assert read_plan().duration == DEFAULT_DURATION
-    assert read_plan(source="films/a.mp4", count="20").count == 20
+    more = read_plan(source="films/a.mp4", scenario="720p30-h264", count="20", queue="mixed", priority="high")
+    assert (more.count, more.queues.choices, more.priorities.choices) == (20, QUEUES, ("high",))
 
 
 def test_an_input_that_exists_here_is_sent_as_an_absolute_path(tmp_path: Path) -> None:
     """The shell's folder and the farm's media root may differ."""
     (tmp_path / "a.mp4").touch()
     with contextlib.chdir(tmp_path):
-        assert str(tmp_path / "a.mp4") == read_plan(source="a.mp4").input
-        assert str(tmp_path / "a.mp4") == read_plan(source="./a.mp4").input
+        assert str(tmp_path / "a.mp4") == read_plan(source="a.mp4", scenario="random").input
+        assert str(tmp_path / "a.mp4") == read_plan(source="./a.mp4", scenario="random").input
 
 
 def test_a_long_name_is_refused() -> None:

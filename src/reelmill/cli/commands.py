@@ -1,0 +1,46 @@
+"""The `reelmill` command: its groups and what they hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reelmill import __version__
+from reelmill.cli.demo import demo
+from reelmill.cli.doctor import doctor
+from reelmill.cli.jobs import jobs_app
+from reelmill.cli.launch import launch
+from reelmill.cli.nodes import nodes_app
+from reelmill.cli.scenarios import scenarios_app
+from reelmill.cli.up import up
+
+app = typer.Typer(
+    help="Launch thousands of video transcodes, on one machine or a fleet, without losing one.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(up)
+app.command()(launch)
+app.add_typer(jobs_app, name="jobs")
+app.add_typer(nodes_app, name="nodes")
+app.add_typer(scenarios_app, name="scenarios")
+app.command()(doctor)
+app.command()(demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"reelmill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Launch thousands of video transcodes, on one machine or a fleet, without losing one."""

@@ -1,0 +1,96 @@
+"""Why jobs of a launch would wait for ever as things are: no node that takes jobs can run them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from reelmill.domain.capability import Needs, can_run
+from reelmill.domain.scenario import Scenario
+from reelmill.errors import ReelmillError
+from reelmill.launcher.answers import LaunchState, NodeState, NodeStates
+from reelmill.launcher.client import MasterClient
+from reelmill.launcher.plan import LaunchPlan
+from reelmill.launcher.progress import Display
+
+LOOK_SECONDS = 5.0
+
+
+class Hindrance(msgspec.Struct, frozen=True):
+    """What jobs wait for. ``scenarios`` are those of the plan that wait; None when all of them do."""
+
+    reason: str
+    scenarios: tuple[str, ...] | None = None
+
+    def share(self, count: int) -> str:
+        """Which of the jobs of a launch wait."""
+        if self.scenarios is not None:
+            return f"jobs of {', '.join(self.scenarios)}"
+        return "the job" if count == 1 else f"all {count:,} jobs"
+
+
+async def find_hindrance(client: MasterClient, plan: LaunchPlan) -> Hindrance | None:
+    """What keeps jobs of the plan from running now; None when nothing does, or it cannot be known."""
+    try:
+        return judge_nodes((await client.get("/nodes", NodeStates)).nodes, plan)
+    except ReelmillError:
+        return None
+
+
+def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | None:
+    """What these nodes cannot do of the plan."""
+    online = [node for node in nodes if node.status == "online"]
+    if not online:
+        draining = [node.name for node in nodes if node.status == "draining"]
+        if len(draining) == 1:
+            advice = f"`reelmill nodes resume {draining[0]}`"
+            return Hindrance(f"{draining[0]} is draining ({advice}), and no other node is online")
+        return Hindrance("every node is draining" if draining else "no node is online")
+    unable = [scenario for scenario in plan.scenarios.choices if not _can_any(online, plan, scenario)]
+    if not unable:
+        return None
+    reason = "no node has " + " or ".join(dict.fromkeys(_lack(online, plan, scenario) for scenario in unable))
+    all_wait = len(unable) == len(plan.scenarios.choices)
+    return Hindrance(reason, None if all_wait else tuple(scenario.name for scenario in unable))
+
+
+def _can_any(nodes: Sequence[NodeState], plan: LaunchPlan, scenario: Scenario) -> bool:
+    needs = Needs(plan.engine, scenario.codec, scenario.cost)
+    return any(can_run(node.capabilities, needs) for node in nodes)
+
+
+def _lack(nodes: Sequence[NodeState], plan: LaunchPlan, scenario: Scenario) -> str:
+    if plan.engine != "auto" and not any(node.capabilities.engines.get(plan.engine) for node in nodes):
+        return plan.engine
+    engine = "" if plan.engine == "auto" else f" of {plan.engine}"
+    return f"an {scenario.codec} encoder{engine}"
+
+
+class Lookout:
+    """Looks at the nodes now and then while jobs wait, and says each reason once."""
+
+    def __init__(self, client: MasterClient, plan: LaunchPlan | None, display: Display) -> None:
+        self._client = client
+        self._plan = plan
+        self._display = display
+        self._told: str | None = None
+        self._reason: str | None = None
+        self._next = 0.0
+
+    async def look(self, state: LaunchState) -> str | None:
+        """Why the open jobs wait; None when some of them run, or nothing hinders them."""
+        waiting = state.counts.get("queued", 0) + state.counts.get("retrying", 0)
+        if self._plan is None or not waiting or waiting != state.open:
+            self._reason = None
+            return None
+        now = asyncio.get_running_loop().time()
+        if now >= self._next:
+            self._next = now + LOOK_SECONDS
+            found = await find_hindrance(self._client, self._plan)
+            self._reason = found.reason if found is not None else None
+            if self._reason is not None and self._reason != self._told:
+                self._told = self._reason
+                self._display.say(f"{waiting:,} of {state.total:,} jobs wait: {self._reason}", "warning")
+        return self._reason

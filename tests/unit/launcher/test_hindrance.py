@@ -1,0 +1,42 @@
+"""Jobs that no node can run: said, with what is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from reelmill.domain.capability import Capabilities
+from reelmill.launcher.answers import NodeState
+from reelmill.launcher.hindrance import judge_nodes
+from reelmill.launcher.options import read_plan
+
+
+def node(status: str = "online", **engines: list[str]) -> NodeState:
+    return NodeState(name="mill", status=status, capabilities=Capabilities(4, engines))
+
+
+FULL = node(ffmpeg=["h264", "h265", "vp9", "av1"])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "engine", "scenario", "said"),
+    [
+        ([], "auto", "480p30-h264", "all 2 jobs: no node is online"),
+        ([node("offline", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: no node is online"),
+        ([node("draining", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: mill is draining"),
+        ([FULL], "gstreamer", "480p30-h264", "all 2 jobs: no node has gstreamer"),
+        ([node(ffmpeg=["h264"])], "auto", "480p30-av1", "all 2 jobs: no node has an av1 encoder"),
+        ([node(ffmpeg=["h264"])], "ffmpeg", "480p30-av1", "all 2 jobs: no node has an av1 encoder of ffmpeg"),
+        ([node(ffmpeg=["h264", "h265", "vp9"])], "auto", "random", "jobs of 480p30-av1, 1080p30-av1: no node has"),
+    ],
+)
+def test_what_is_missing_is_named(nodes: list[NodeState], engine: str, scenario: str, said: str) -> None:
+    """The node that drains, the engine or the encoder; and which jobs wait for it."""
+    found = judge_nodes(nodes, read_plan(count="2", engine=engine, scenario=scenario))
+    assert found is not None
+    assert f"{found.share(2)}: {found.reason}".startswith(said)
+
+
+def test_nothing_is_said_when_some_node_can() -> None:
+    """One able node is enough, whatever the others are."""
+    nodes = [node("draining"), node("offline"), node(ffmpeg=[]), FULL]
+    assert judge_nodes(nodes, read_plan()) is None

@@ -118,7 +118,8 @@ async def test_a_cancel_keeps_what_was_sent(farm: Farm, tmp_path: Path, display:
 
 async def test_a_refused_job_does_not_stop_the_others(farm: Farm, tmp_path: Path, display: Memory) -> None:
     """A file outside the media root: every entry says why and what to do, exit 3, nothing stored."""
-    outcome = await launch(farm.url, options(tmp_path, 3, plan={"source": "/etc/hostname", "scenario": "720p30-h264"}), display)
+    plan = {"source": "/etc/hostname", "scenario": "720p30-h264"}
+    outcome = await launch(farm.url, options(tmp_path, 3, plan=plan), display)
     assert outcome.exit_code == 3
     assert ["rejected"] * 3 == [one["status"] for one in entries(tmp_path)]
     assert all("outside the media root" in one["error"] for one in entries(tmp_path))

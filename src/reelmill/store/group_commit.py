@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, Programming
 from reelmill.errors import StoreUnavailable
 
 _MOST_AT_ONCE = 512
+_TRIES = 5
 
 
 class _Work(NamedTuple):
@@ -45,11 +46,16 @@ class GroupCommitWriter:
         engine: Engine,
         explain: Callable[[DatabaseError], StoreUnavailable],
         on_death: Callable[[BaseException], None],
+        may_pass: Callable[[DatabaseError], bool],
     ) -> None:
-        """``on_death`` is called, in the writer's thread, when it cannot go on; later work is refused."""
+        """``on_death`` is called, in the writer's thread, when it cannot go on; later work is refused.
+
+        A refusal that ``may_pass`` (two masters in each other's way) is tried again before anyone hears of it.
+        """
         self._engine = engine
         self._explain = explain
         self._on_death = on_death
+        self._may_pass = may_pass
         self._dead: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -103,11 +109,13 @@ class GroupCommitWriter:
             batch.append(work)
         return False
 
-    def _commit(self, connection: Connection, batch: list[_Work]) -> list[_Outcome]:
+    def _commit(self, connection: Connection, batch: list[_Work], tries: int = _TRIES) -> list[_Outcome]:
         try:
             with connection.begin():
                 return [_run_in_savepoint(connection, work) for work in batch]
         except DatabaseError as error:
+            if tries > 1 and self._may_pass(error):
+                return self._commit(connection, batch, tries - 1)
             # The database may have undone the whole transaction by itself, as on a full disk: nobody's work counts.
             refused = self._explain(error)
             refused.__cause__ = error

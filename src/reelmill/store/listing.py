@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql
 
 from reelmill.domain.job import Job
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import SELECT_JOB, job_from_row
 from reelmill.store.schema import history, jobs, logs
+
+_JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +87,8 @@ def list_jobs(tx: Tx, wanted: JobFilter, *, after: int | None, limit: int, newes
     if wanted.node:
         query = query.where(jobs.c.node_id.in_(wanted.node) | jobs.c.node_name.in_(wanted.node))
     for name, value in wanted.labels.items():
-        query = query.where(sa.type_coerce(jobs.c.labels, sa.JSON)[name].as_string() == value)
+        labels = sa.cast(jobs.c.labels, _JSON)
+        query = query.where(labels[name].as_string() == value)
     return [job_from_row(row) for row in tx.execute(query)]
 
 

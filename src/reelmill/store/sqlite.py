@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,13 +13,13 @@ from sqlalchemy.exc import DatabaseError
 
 from reelmill.errors import StartupError, StoreUnavailable
 from reelmill.store.file_lock import FileLock
-from reelmill.store.group_commit import GroupCommitWriter, run_alone
+from reelmill.store.group_commit import run_alone
 from reelmill.store.migrate import migrate
-from reelmill.store.protocol import Store, Tx
+from reelmill.store.pooled import READERS, PooledStore
+from reelmill.store.protocol import Tx
 
 T = TypeVar("T")
 
-_READERS = 4
 # After a failed fsync the kernel may have dropped the pages: only a fresh start knows what is on disk.
 _FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRAGMAS = (
@@ -38,7 +37,7 @@ def _engine(path: Path | None, begin: str, *extra_pragmas: str) -> Engine:
     if path is None:
         engine = create_engine("sqlite://", poolclass=StaticPool)
     else:
-        engine = create_engine(f"sqlite:///{path}", pool_size=_READERS)
+        engine = create_engine(f"sqlite:///{path}", pool_size=READERS)
 
     def on_connect(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # we begin transactions ourselves: the driver begins them too late
@@ -53,22 +52,18 @@ def _engine(path: Path | None, begin: str, *extra_pragmas: str) -> Engine:
     return engine
 
 
-class SqliteStore(Store):
+class SqliteStore(PooledStore):
     """A SQLite database: a file, or memory when ``path`` is None (then all work runs in the caller's thread)."""
 
     def __init__(self, path: Path | None) -> None:
+        super().__init__()
         self._path = path
         self._lock = FileLock(path.with_suffix(".lock")) if path else None
-        self._engine: Engine | None = None
-        self._reader_engine: Engine | None = None
-        self._writer: GroupCommitWriter | None = None
         self._memory: Connection | None = None
-        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
-        self._reading = 0
 
     async def start(self) -> None:
         """Open and migrate the database; StartupError when it is in use, not writable or newer than this code."""
-        if self._engine is not None:
+        if self._write_engine is not None or self._memory is not None:
             return
         self.failed = asyncio.get_running_loop().create_future()
         if self._lock:
@@ -83,68 +78,42 @@ class SqliteStore(Store):
             raise StartupError(f"cannot open the database {self._path}: {reason}") from error
 
     def _open(self) -> None:
-        self._engine = _engine(self._path, "BEGIN IMMEDIATE")
-        with self._engine.connect() as connection:
+        engine = _engine(self._path, "BEGIN IMMEDIATE")
+        with engine.connect() as connection:
             migrate(connection)
         if self._path is None:
-            self._memory = self._engine.connect()
+            self._memory = engine.connect()
         else:
-            self._reader_engine = _engine(self._path, "BEGIN", "PRAGMA query_only=ON")
-            self._writer = GroupCommitWriter(self._engine, self._explain_write, self._die)
+            self.open_pools(engine, _engine(self._path, "BEGIN", "PRAGMA query_only=ON"))
 
     async def stop(self) -> None:
-        if self._writer:
-            writer, self._writer = self._writer, None  # from here on new work is refused, not left behind the end mark
-            await writer.close()
-        self._readers.shutdown(wait=True)
+        await super().stop()
         if self._memory:
             self._memory.close()
+            self._memory.engine.dispose()
             self._memory = None
-        for engine in (self._reader_engine, self._engine):
-            if engine is not None:
-                engine.dispose()
-        self._reader_engine = self._engine = None
         if self._lock:
             self._lock.release()
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        if self._memory is not None:
-            return run_alone(self._memory, work)
-        if self._writer is None:
-            raise StoreUnavailable("the store is not open")
-        return await self._writer.submit(work)
+        return run_alone(self._memory, work) if self._memory is not None else await super().write(work)
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        if self._memory is not None:
-            return run_alone(self._memory, work)
-        if self._reader_engine is None:
-            raise StoreUnavailable("the store is not open")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        return run_alone(self._memory, work) if self._memory is not None else await super().read(work)
 
-    def _read(self, work: Callable[[Tx], T]) -> T:
-        if self._reader_engine is None:
-            raise StoreUnavailable("the store is not open")
-        try:
-            with self._reader_engine.connect() as connection:
-                return work(connection)
-        except DatabaseError as error:
-            raise StoreUnavailable(f"cannot read the database {self._path}: {error.orig}") from error
+    def explain_read(self, error: DatabaseError) -> StoreUnavailable:
+        return StoreUnavailable(f"cannot read the database {self._path}: {error.orig}")
 
-    def _explain_write(self, error: DatabaseError) -> StoreUnavailable:
-        """What the operator must do about a refused commit; one that makes the file doubtful also ends the process."""
+    def explain_write(self, error: DatabaseError) -> StoreUnavailable:
+        """A commit that makes the file doubtful also ends the process."""
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
             return StoreUnavailable(
                 f"the disk of {self._path} is full: nothing of this request was kept; free some space"
             )
-        sentence = f"the database {self._path} refused a commit ({error.orig}): nothing of this request was kept"
+        refused = StoreUnavailable(
+            f"the database {self._path} refused a commit ({error.orig}): nothing of this request was kept"
+        )
         if code in _FATAL:
-            self._die(StoreUnavailable(sentence))
-        return StoreUnavailable(sentence)
-
-    def _die(self, error: BaseException) -> None:
-        self.failed.get_loop().call_soon_threadsafe(self._fail, str(error))
-
-    def _fail(self, sentence: str) -> None:
-        if not self.failed.done():
-            self.failed.set_result(sentence)
+            self.die(refused)
+        return refused

@@ -43,6 +43,7 @@ _INSERT_LANE = text(
     "ON CONFLICT (engine, codec, cost) DO NOTHING"
 )
 _LAST_SEQUENCE = text("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
+_NEXT_SEQUENCES = text("SELECT nextval('jobs_sequence_number_seq') FROM generate_series(1, :n)")
 _BY_KEY = select(*SELECT_JOB.selected_columns, jobs.c.idempotency_key, jobs.c.fingerprint).where(
     jobs.c.tenant == DEFAULT_TENANT, jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
 )
@@ -54,11 +55,11 @@ def insert_jobs(tx: Tx, new: Sequence[NewJob], now: float, launch_id: str | None
     A job whose key is known already is not stored again: the answer is the first one, or a Conflict when that one asked
     for something else.
     """
-    first = (tx.execute(_LAST_SEQUENCE).scalar_one_or_none() or 0) + 1
+    numbers = _next_numbers(tx, len(new))
     lane_ids = {needs: _lane_id(tx, needs) for needs in {job.needs for job in new}}
     rows = [
-        new_row(job, first + index, launch_id, lane_ids[job.needs], now) | _FIRST_VALUES
-        for index, job in enumerate(new)
+        new_row(job, number, launch_id, lane_ids[job.needs], now) | _FIRST_VALUES
+        for job, number in zip(new, numbers, strict=True)
     ]
     stored = tx.execute(_INSERT, rows).rowcount if rows else 0
     repeats = _find_repeats(tx, new) if stored != len(rows) else {}
@@ -74,6 +75,13 @@ def insert_jobs(tx: Tx, new: Sequence[NewJob], now: float, launch_id: str | None
         ),
     )
     return answers
+
+
+def _next_numbers(tx: Tx, n: int) -> Sequence[int]:
+    if tx.dialect.name == "postgresql":
+        return tx.execute(_NEXT_SEQUENCES, {"n": n}).scalars().all()
+    last = tx.execute(_LAST_SEQUENCE).scalar_one_or_none() or 0
+    return range(last + 1, last + 1 + n)
 
 
 def _stored_job(job: NewJob, row: dict[str, Any], now: float) -> Job:

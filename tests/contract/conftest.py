@@ -19,6 +19,7 @@ from reelmill.bus.protocol import Bus
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
+from tests.farmhand import Farmhand
 
 
 @functools.cache
@@ -55,6 +56,12 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+def farm(store: Store) -> Farmhand:
+    """Does to the store what masters do."""
+    return Farmhand(store)
 
 
 @pytest.fixture(params=list(BUSES))

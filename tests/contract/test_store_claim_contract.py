@@ -10,18 +10,12 @@ import pytest
 from reelmill.domain.job import PRIORITIES, QUEUES
 from reelmill.store.claim import PATIENCE_SECONDS
 from reelmill.store.nodes import set_draining
-from reelmill.store.protocol import Store
 from tests.farmhand import Farmhand
 from tests.samples import failed, new_job, new_jobs, node_info
 
 BIG = "4K60-h264"  # 8 units
 SMALL = "480p30-h264"  # 1 unit
 PATIENT = PATIENCE_SECONDS + 1
-
-
-@pytest.fixture
-def farm(store: Store) -> Farmhand:
-    return Farmhand(store)
 
 
 @pytest.mark.parametrize("seed", range(3))

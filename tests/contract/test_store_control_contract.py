@@ -10,16 +10,10 @@ from reelmill.store.control import Action, cancel_launch
 from reelmill.store.launches import get_launch
 from reelmill.store.listing import JobFilter, count_completed_since, get_job, list_jobs
 from reelmill.store.nodes import forget_gone, forget_node, list_nodes, set_draining
-from reelmill.store.protocol import Store
 from tests.farmhand import Farmhand
 from tests.samples import BAD_INPUT, NOW, failed, new_job, new_jobs, node_info, settled, started
 
 NODE = node_info()
-
-
-@pytest.fixture
-def farm(store: Store) -> Farmhand:
-    return Farmhand(store)
 
 
 async def make_job(farm: Farmhand, status: Status | str) -> str:

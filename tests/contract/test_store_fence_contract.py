@@ -8,7 +8,6 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Progr
 from reelmill.domain.lifecycle import Return
 from reelmill.store.attempts import GRANT_SECONDS, find_garbage, void_all_leases
 from reelmill.store.listing import read_logs
-from reelmill.store.protocol import Store
 from tests.farmhand import LATER, Farmhand
 from tests.samples import (
     BAD_INPUT,
@@ -26,11 +25,6 @@ from tests.samples import (
 )
 
 ONE, OTHER = node_info("one"), node_info("other")
-
-
-@pytest.fixture
-def farm(store: Store) -> Farmhand:
-    return Farmhand(store)
 
 
 async def overtaken(farm: Farmhand) -> tuple[AttemptKey, AttemptKey]:

@@ -24,11 +24,6 @@ GOOD = [Start(), Settle(result()), Publish()]
 EVENTS = [*GOOD * 4, Fail(NETWORK_DOWN), Fail(BAD_INPUT), Fail(TOO_SLOW), Return("stopped")]
 
 
-@pytest.fixture
-def farm(store: Store) -> Farmhand:
-    return Farmhand(store)
-
-
 class Walk:
     """A random walk over everything that can be done to a store."""
 

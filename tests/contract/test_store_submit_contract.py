@@ -8,15 +8,10 @@ from reelmill.domain.job import NewJob
 from reelmill.errors import Conflict
 from reelmill.store.counts import CountKey, read_counts
 from reelmill.store.launches import get_launch, launch_timings, list_launches
-from reelmill.store.protocol import Store, Tx
+from reelmill.store.protocol import Tx
 from reelmill.store.submit import Accepted, insert_jobs
 from tests.farmhand import Farmhand
 from tests.samples import NOW, new_job, new_jobs, node_info, rules
-
-
-@pytest.fixture
-def farm(store: Store) -> Farmhand:
-    return Farmhand(store)
 
 
 def summary(answers: list[Accepted | Conflict]) -> list[tuple[str, bool] | str]:

@@ -16,6 +16,7 @@ from litestar.response import Stream
 
 from reelmill.bus.words import drop_notice
 from reelmill.domain.attempt import AttemptKey
+from reelmill.domain.explanation import Explanation
 from reelmill.domain.job import ACTIVE, Job
 from reelmill.errors import InvalidField, NotFound
 from reelmill.master.api.answers import (
@@ -35,6 +36,7 @@ from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one
 from reelmill.master.farm import Farm
 from reelmill.store.control import Action, act
 from reelmill.store.counts import read_counts
+from reelmill.store.explain import explain_job
 from reelmill.store.listing import get_job, list_jobs, read_history, read_logs
 from reelmill.store.protocol import Tx
 
@@ -140,6 +142,13 @@ class JobsController(Controller):
         """Show what each attempt's engine was told and what it said."""
         job = await find_job(farm, reference)
         return LogsAnswer(job_id=job.id, attempts=await farm.store.read(lambda tx: read_logs(tx, job)))
+
+    @get("/{reference:str}/explain")
+    async def explain(self, farm: TheFarm, reference: FromPath[str]) -> Explanation:
+        """Say why a job does not run, and for each node why it does not run there."""
+        job = await find_job(farm, reference)
+        now = farm.clock.now()
+        return await farm.store.read(lambda tx: explain_job(tx, job, now))
 
     @post("/{reference:str}/cancel", status_code=200)
     async def cancel(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -11,8 +13,6 @@ from reelmill.domain.job import Job
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import SELECT_JOB, job_from_row
 from reelmill.store.schema import history, jobs, logs
-
-_JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,9 +87,15 @@ def list_jobs(tx: Tx, wanted: JobFilter, *, after: int | None, limit: int, newes
     if wanted.node:
         query = query.where(jobs.c.node_id.in_(wanted.node) | jobs.c.node_name.in_(wanted.node))
     for name, value in wanted.labels.items():
-        labels = sa.cast(jobs.c.labels, _JSON)
-        query = query.where(labels[name].as_string() == value)
+        query = query.where(_labels(tx)[name].as_string() == value)
     return [job_from_row(row) for row in tx.execute(query)]
+
+
+def _labels(tx: Tx) -> sa.ColumnElement[Any]:
+    """The labels as JSON: SQLite reads it from text, PostgreSQL wants to be told."""
+    if tx.dialect.name == "postgresql":
+        return sa.cast(jobs.c.labels, postgresql.JSONB)
+    return sa.type_coerce(jobs.c.labels, sa.JSON)
 
 
 def count_completed_since(tx: Tx, moment: float) -> int:

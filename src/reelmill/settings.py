@@ -35,9 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     master: str = DEFAULT_MASTER
     host: str = "127.0.0.1"
-    allowed_hosts: str = ""
     port: int = 8080
-    store: str = ""
     data: Path = msgspec.field(default_factory=default_data_folder)
     media: Path = msgspec.field(default_factory=Path.cwd)
     node_name: str = msgspec.field(default_factory=platform.node)
@@ -48,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_failures: int = 3
     max_crashes: int = 3
     retry_base_seconds: float = 2.0
+    allowed_hosts: str = ""
+    store: str = ""
 
     def __post_init__(self) -> None:
         for name, low, high in (

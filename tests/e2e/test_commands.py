@@ -89,6 +89,15 @@ def test_cancel_retry_and_wait(commands: Commands, farm: Farm) -> None:
     assert (1, "error: pause is not possible: the job is canceled\n") == (end.returncode, end.stderr)
 
 
+def test_a_waiting_job_says_why(commands: Commands, farm: Farm) -> None:
+    """`jobs explain` and `jobs show` tell what the job waits for, in words of the farm."""
+    farm.post("/jobs", {"scenario": "480p30-h264", "engine": "gstreamer"})
+    expected = "no node of this farm can run it: it needs gstreamer with an encoder for h264"
+    explained = commands.run("jobs", "explain", "1", "--master", farm.url).stdout
+    assert expected == explained.splitlines()[0]
+    assert expected in commands.run("jobs", "show", "1", "--master", farm.url).stdout
+
+
 def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
     """JSON, NDJSON and CSV on stdout, with nothing else; without a terminal there are no colours."""
     farm.post("/jobs/batch", {"jobs": [{"scenario": "4K60-h265", "engine": "gstreamer"}] * 3})

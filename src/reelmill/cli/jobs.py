@@ -23,6 +23,7 @@ JobArguments = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids o
 SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Ids or sequence numbers.")]
 
 _POLL_SECONDS = 0.5
+_WAITING = ("queued", "retrying", "paused")
 EXIT_SOME_FAILED = 3
 
 
@@ -38,7 +39,21 @@ def show_job(job: JobArgument, output: FormatOption = Format.TABLE, master: Mast
     shown = {name: value for name, value in found.items() if value not in (None, {}, "")}
     shown |= {f"parameters.{name}": value for name, value in parameters.items()}
     shown |= {f"result.{name}": value for name, value in result.items() if value is not None}
+    if found["status"] in _WAITING:
+        shown["why"] = call_master(master, lambda client: client.get(job_path(job, "explain")))["summary"]
     show_record(shown, output)
+
+
+@jobs_app.command("explain")
+def explain_job(job: JobArgument, output: FormatOption = Format.TABLE, master: MasterOption = None) -> None:
+    """Say why a job does not run, and for each node why it does not run there."""
+    found: dict[str, Any] = call_master(master, lambda client: client.get(job_path(job, "explain")))
+    if output in (Format.JSON, Format.NDJSON):
+        show_record(found, output)
+        return
+    if output is Format.TABLE:
+        _say(found["summary"])
+    show_rows(found["nodes"], ["node_name", "able", "reason"], output)
 
 
 @jobs_app.command("logs")

@@ -22,18 +22,27 @@ def up(
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="PostgreSQL to use.", show_default="a SQLite file in --data")
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API; 0 takes a free one.", show_default="8080")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", help="Port of the API; 0 takes a free one.", show_default="8080")
+    ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the database.", show_default="~/.local/share/reelmill")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the database.", show_default="~/.local/share/reelmill"),
     ] = None,
     media: Annotated[
         Path | None,
-        typer.Option(help="Folder that jobs may read from and write to.", show_default="the current folder"),
+        typer.Option(
+            metavar="FOLDER", help="Folder that jobs may read from and write to.", show_default="the current folder"
+        ),
     ] = None,
-    slots: Annotated[int | None, typer.Option(help="CPU units to use.", show_default="one per core")] = None,
+    slots: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU units to use.", show_default="one per core")
+    ] = None,
     reserve_live: Annotated[
-        int | None, typer.Option(help="CPU units kept free for the live queue.", show_default="0")
+        int | None, typer.Option(metavar="N", help="CPU units kept free for the live queue.", show_default="0")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:

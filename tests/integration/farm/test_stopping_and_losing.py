@@ -8,12 +8,12 @@ import random
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from reelmill.bus.memory import MemoryBus
 from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer
-from reelmill.domain.job import Result
 from reelmill.domain.lifecycle import Settle, Start
 from reelmill.domain.retry import RetryPolicy
 from reelmill.store.attempts import report
@@ -22,6 +22,7 @@ from reelmill.store.transition import Rules
 from reelmill.worker import publish as publishing
 from reelmill.worker.publish import attempt_output, create_attempt
 from reelmill.worker.verify import hash_and_sync
+from tests import samples
 
 from .conftest import FarmMaker, FarmUnderTest
 
@@ -216,22 +217,6 @@ async def _claim_as_dead_worker(farm: FarmUnderTest) -> AttemptKey:
 
 
 async def _settle_as_dead_worker(farm: FarmUnderTest, key: AttemptKey, output: str, sha256: str, size: int) -> None:
-    result = Result(
-        output=output,
-        size_bytes=size,
-        sha256=sha256,
-        container="mp4",
-        codec="h264",
-        width=854,
-        height=480,
-        fps=30.0,
-        duration=0.2,
-        frames=6,
-        audio_codec=None,
-        engine="ffmpeg",
-        encode_seconds=0.1,
-        cpu_seconds=0.1,
-        speed=2.0,
-    )
+    result = msgspec.structs.replace(samples.result(), output=output, sha256=sha256, size_bytes=size)
     reports = [AttemptReport(key, "dead", event) for event in (Start(), Settle(result))]
     assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]

@@ -19,7 +19,7 @@ from reelmill.domain.lifecycle import Assign
 from reelmill.domain.scenario import find_scenario
 from reelmill.store.nodes import is_alive, takes_jobs
 from reelmill.store.protocol import Tx
-from reelmill.store.schema import jobs, lanes
+from reelmill.store.schema import IS_READY, jobs, lanes
 from reelmill.store.transition import Changes, Rules, load_numbers
 
 _LIVE_RANKS = len(PRIORITIES)
@@ -46,7 +46,7 @@ class _Lane(NamedTuple):
 _PROMOTE_DUE = text("UPDATE jobs SET ready = :yes WHERE status = 'retrying' AND NOT ready AND eligible_at <= :now")
 _HEAD = (
     select(jobs.c.rank, jobs.c.sequence_number, jobs.c.passed_over_at, jobs.c.reserved_node)
-    .where(jobs.c.ready, jobs.c.lane_id == bindparam("lane_id"))
+    .where(IS_READY, jobs.c.lane_id == bindparam("lane_id"))
     .order_by(jobs.c.rank, jobs.c.sequence_number)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)  # what another master is giving away at this moment is not there

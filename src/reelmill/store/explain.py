@@ -9,7 +9,7 @@ from reelmill.domain.explanation import MOST_AHEAD, Busy, Explanation, explain
 from reelmill.domain.job import ACTIVE, Job, order_rank
 from reelmill.store.nodes import list_nodes
 from reelmill.store.protocol import Tx
-from reelmill.store.schema import jobs, lanes
+from reelmill.store.schema import IS_READY, jobs, lanes
 
 _NEEDS = (
     select(lanes.c.engine, lanes.c.codec, lanes.c.cost)
@@ -24,7 +24,7 @@ _HELD_COSTS = (
 _AHEAD = select(func.count()).select_from(
     select(jobs.c.sequence_number)
     .where(
-        jobs.c.ready,
+        IS_READY,
         jobs.c.lane_id.in_(bindparam("lane_ids", expanding=True)),
         tuple_(jobs.c.rank, jobs.c.sequence_number) < tuple_(bindparam("rank"), bindparam("number")),
     )

@@ -158,6 +158,9 @@ Index(
     postgresql_where=text("launch_id IS NOT NULL"),
 )
 
+IS_READY = text("ready")
+"""Whether a job is eligible now, in the words of the index `jobs_ready`: SQLite uses it for no others."""
+
 history = Table(
     "history",
     metadata,

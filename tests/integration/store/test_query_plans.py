@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event
@@ -58,8 +58,8 @@ def plans_of(tx: Tx, work: Work) -> list[str]:
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.lstrip().startswith(("SELECT", "UPDATE")):
-            many: Any = parameters
-            ran.append((statement, many[0] if type(many) is list else many))
+            first = parameters[0] if isinstance(parameters, list) else parameters
+            ran.append((statement, cast("Any", first)))
 
     event.listen(tx, "before_cursor_execute", note)
     work(tx)

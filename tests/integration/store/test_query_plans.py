@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -56,10 +56,9 @@ def plans_of(tx: Tx, work: Work) -> list[str]:
     """The steps of the plans of every SELECT and UPDATE that ``work`` runs."""
     ran: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         if statement.lstrip().startswith(("SELECT", "UPDATE")):
-            first = parameters[0] if isinstance(parameters, list) else parameters
-            ran.append((statement, cast("Any", first)))
+            ran.append((statement, parameters[0] if many else parameters))
 
     event.listen(tx, "before_cursor_execute", note)
     work(tx)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+# A shell that starts the tests in the background ignores Ctrl-C for them and for all that they start; some of those are
+# there to be interrupted.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a shared machine may pause anything. No database: a test run leaves nothing behind.
 settings.register_profile("reelmill", max_examples=60, deadline=None, database=None)

@@ -58,7 +58,7 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
     parameters = _check_parameters(request.parameters, scenario, job_id, media_root)
     _check_labels(request.labels)
     if isinstance(request.confidence, str):
-        _check_plain("confidence", request.confidence, _MAX_LABEL_CHARS)
+        check_plain("confidence", request.confidence, _MAX_LABEL_CHARS)
     return NewJob(
         id=job_id,
         scenario=scenario.name,
@@ -79,7 +79,7 @@ def _fingerprint(request: JobRequest) -> str | None:
         return None
     if not request.idempotency_key:
         raise InvalidField("idempotency_key", "is empty")
-    _check_plain("idempotency_key", request.idempotency_key, _MAX_KEY_CHARS)
+    check_plain("idempotency_key", request.idempotency_key, _MAX_KEY_CHARS)
     body = msgspec.json.encode(request, order="deterministic")
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
@@ -133,7 +133,8 @@ def _check_seconds(field: str, seconds: float | None) -> float | None:
     return seconds
 
 
-def _check_plain(field: str, text: str, most: int) -> None:
+def check_plain(field: str, text: str, most: int) -> None:
+    """InvalidField when a free text is longer than ``most`` characters or cannot be stored."""
     if len(text) > most:
         raise InvalidField(field, f"is longer than {most} characters")
     if "\0" in text:  # which no database stores
@@ -146,4 +147,4 @@ def _check_labels(labels: dict[str, str]) -> None:
     for name, value in labels.items():
         if len(name) > _MAX_LABEL_CHARS or not _LABEL_NAME.fullmatch(name):
             raise InvalidField("labels", f"{name[:_MAX_LABEL_CHARS]!r} is not a label name (letters, digits, . _ / -)")
-        _check_plain(f"labels.{name}", value, _MAX_LABEL_CHARS)
+        check_plain(f"labels.{name}", value, _MAX_LABEL_CHARS)

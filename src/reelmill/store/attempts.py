@@ -76,7 +76,7 @@ def beat(
     The second value is how many jobs were taken back because the node does not know of them.
     """
     note_node(tx, node, rules.now)
-    known = [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node.id})]
+    known = _held_by(tx, node.id)
     said = {progress.key: progress for progress in held}
     renewed = [attempt for attempt in known if attempt.key in said]
     if renewed:
@@ -93,6 +93,10 @@ def beat(
         publish=_hand_over_publishing(tx, node, lease_seconds, rules),
     )
     return answer, len(unknown)
+
+
+def _held_by(tx: Tx, node_id: str) -> list[_Held]:
+    return [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node_id})]
 
 
 def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: float) -> dict[str, object]:
@@ -178,8 +182,7 @@ def _log_row(job: Job, attempt: int, log: AttemptLog) -> dict[str, Any]:
 def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
     """The node's worker ends: what it still holds waits again, and what it settled is published by another."""
     note_departure(tx, node_id, rules.now)
-    held = [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node_id})]
-    _take_back(tx, held, "its worker was stopped", rules)
+    _take_back(tx, _held_by(tx, node_id), "its worker was stopped", rules)
     void = update(jobs).where(jobs.c.node_id == node_id, jobs.c.status == "running", jobs.c.winner.is_not(None))
     tx.execute(void.values(lease_until=rules.now - 1))
 

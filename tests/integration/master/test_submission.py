@@ -321,3 +321,11 @@ async def test_a_bottomless_body_is_a_clients_error(served: Served) -> None:
     deep = b"[" * 200_000 + b"]" * 200_000
     for path, content in (("/jobs", deep), ("/jobs/batch", b'{"jobs":[' + deep + b"]}")):
         assert (await served.client.post(path, content=content)).status_code in (400, 422)
+
+
+async def test_a_launch_name_that_no_database_stores_is_refused(served: Served) -> None:
+    """A NUL in a name is a client's error on every store, and nothing of the batch is kept."""
+    body = {"jobs": [{"scenario": "480p30-h264"}], "launch": {"name": "a\0b"}}
+    answer = await served.client.post("/jobs/batch", json=body)
+    assert (422, "launch.name") == (answer.status_code, answer.json()["field"])
+    assert 0 == (await served.get("/jobs/summary"))["total"]

@@ -11,7 +11,7 @@ import msgspec
 import uuid_utils
 
 from reelmill.domain.job import NewJob
-from reelmill.domain.request import JobRequest, accept
+from reelmill.domain.request import JobRequest, accept, check_plain
 from reelmill.errors import Conflict, InvalidField, ReelmillError
 from reelmill.master.api.answers import BatchAnswer, BatchItemAnswer, ProblemAnswer, answer_job
 from reelmill.master.api.problems import TOO_DEEP, describe_error, read_decode_error
@@ -21,6 +21,7 @@ from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
 from reelmill.store.transition import Rules
 
 MAX_BATCH = 10_000
+_MAX_NAME_CHARS = 200
 _LAUNCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -109,8 +110,8 @@ def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None
         return None
     if launch.id is not None and not _LAUNCH_ID.fullmatch(launch.id):
         raise InvalidField("launch.id", "must be 1 to 64 letters, digits, dots, dashes or underscores")
-    if launch.name is not None and len(launch.name) > 200:
-        raise InvalidField("launch.name", "is longer than 200 characters")
+    if launch.name is not None:
+        check_plain("launch.name", launch.name, _MAX_NAME_CHARS)
     return launch.id or new_id(), launch.name
 
 

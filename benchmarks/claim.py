@@ -1,13 +1,15 @@
 """What a claim, a page and the summary cost when 1,000, 100,000 or 1,000,000 jobs wait.
 
-In front of the jobs that the node can run stand as many that it cannot (they need GStreamer), in a queue that comes
-first. Each size is measured on a database of its own; the ratio compares with the smallest.
+All stand before the jobs that the node can run, and none of them can run there: they need GStreamer, are paused, or
+wait for their retry. Each size is measured on a database of its own; the ratio compares with the smallest. The raw
+baseline takes four rows of a bare table of as many, with SKIP LOCKED on PostgreSQL, in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import statistics
 import time
@@ -26,7 +28,7 @@ from reelmill.store.attempts import report
 from reelmill.store.claim import claim
 from reelmill.store.counts import read_counts
 from reelmill.store.listing import JobFilter, list_jobs
-from reelmill.store.protocol import Store
+from reelmill.store.protocol import Store, Tx
 from reelmill.store.submit import insert_jobs
 from reelmill.store.transition import Rules
 
@@ -35,8 +37,17 @@ RESULT = Result(
     output="o", size_bytes=1, sha256="x", container="mp4", codec="h264", width=1, height=1, fps=1.0, duration=1.0,
     frames=1, audio_codec=None, engine="ffmpeg", encode_seconds=1.0, cpu_seconds=1.0, speed=1.0,
 )  # fmt: skip
-UNFIT = JobRequest("480p30-h264", engine="gstreamer", queue="live")
+AHEAD = {
+    "gstreamer": None,
+    "paused": "UPDATE jobs SET status = 'paused', ready = FALSE",
+    "retrying": "UPDATE jobs SET status = 'retrying', ready = FALSE, eligible_at = 4e9, due_at = 4e9",
+}
+"""What the jobs ahead wait for, and the statement that makes them so."""
 FIT = JobRequest("480p30-h264", queue="batch")
+BATCH = 10_000
+RAW_TAKE = (
+    "UPDATE raw SET ready = FALSE WHERE id IN (SELECT id FROM raw WHERE ready ORDER BY id LIMIT 4{lock}) RETURNING id"
+)
 
 
 def rules() -> Rules:
@@ -47,12 +58,37 @@ def make(request: JobRequest, count: int) -> list[NewJob]:
     return [accept(request, str(uuid_utils.uuid7())) for _ in range(count)]
 
 
-async def fill(store: Store, count: int) -> None:
-    """Half of them cannot run here and come first."""
-    for request in (UNFIT, FIT):
-        for start in range(0, count // 2, 10_000):
-            jobs = make(request, min(10_000, count // 2 - start))
-            await store.write(lambda tx, jobs=jobs: insert_jobs(tx, jobs, time.time()))
+async def fill(store: Store, ahead: str, count: int, fit: int) -> None:
+    """``count`` jobs that cannot run here, and behind them ``fit`` that can; and a bare table of as many rows."""
+    unfit = JobRequest("480p30-h264", engine="gstreamer" if ahead == "gstreamer" else "auto", queue="live")
+    for start in range(0, count, BATCH):
+        jobs = make(unfit, min(BATCH, count - start))
+        await store.write(lambda tx, jobs=jobs: insert_jobs(tx, jobs, time.time()) and None)
+    await store.write(lambda tx: make_so(tx, AHEAD[ahead]))
+    jobs = make(FIT, fit)
+    await store.write(lambda tx: insert_jobs(tx, jobs, time.time()) and None)
+    await store.write(lambda tx: make_raw(tx, count))
+
+
+def make_so(tx: Tx, statement: str | None) -> None:
+    if statement is not None:
+        tx.exec_driver_sql(statement)
+        status = "paused" if "paused" in statement else "retrying"
+        tx.exec_driver_sql(f"UPDATE counts SET status = '{status}'")
+
+
+def make_raw(tx: Tx, count: int) -> None:
+    tx.exec_driver_sql("CREATE TABLE raw (id integer PRIMARY KEY, ready boolean NOT NULL)")
+    tx.exec_driver_sql("CREATE INDEX raw_ready ON raw (id) WHERE ready")
+    tx.exec_driver_sql("INSERT INTO raw SELECT sequence_number, TRUE FROM jobs")
+
+
+async def take_raw(store: Store) -> None:
+    await store.write(lambda tx: tx.exec_driver_sql(RAW_TAKE.format(lock=lock_of(tx))).all() and None)
+
+
+def lock_of(tx: Tx) -> str:
+    return " FOR UPDATE SKIP LOCKED" if tx.dialect.name == "postgresql" else ""
 
 
 async def settle(store: Store, grants: list[Grant]) -> None:
@@ -70,9 +106,9 @@ async def timed(times: int, work: Callable[[], Awaitable[object]]) -> list[float
     return seconds
 
 
-async def measure(name: str, count: int, times: int) -> dict[str, list[float]]:
+async def measure(name: str, ahead: str, count: int, times: int) -> dict[str, list[float]]:
     async with open_store(name) as store:
-        await fill(store, count)
+        await fill(store, ahead, count, 4 * times)
         claims: list[float] = []
         for _ in range(times):
             started = time.perf_counter()
@@ -81,9 +117,10 @@ async def measure(name: str, count: int, times: int) -> dict[str, list[float]]:
             assert len(grants) == 4
             await settle(store, grants)
         middle = count // 2
-        page = lambda: store.read(lambda tx: list_jobs(tx, JobFilter(), after=middle - 200, limit=100))  # noqa: E731
+        page = lambda: store.read(lambda tx: list_jobs(tx, JobFilter(), after=middle, limit=100))  # noqa: E731
         return {
             "claim": claims,
+            "raw": await timed(times, lambda: take_raw(store)),
             "page": await timed(times, page),
             "summary": await timed(times, lambda: store.read(read_counts)),
         }
@@ -94,15 +131,17 @@ async def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--stores", nargs="+", choices=NAMES, default=list(NAMES))
+    parser.add_argument("--ahead", nargs="+", choices=list(AHEAD), default=list(AHEAD), help="why the others wait")
     options = parser.parse_args()
     print(describe_machine())
-    for name in options.stores:
+    for name, ahead in itertools.product(options.stores, options.ahead):
         first: dict[str, float] = {}
         for size in options.sizes:
-            for what, seconds in (await measure(name, size, options.times)).items():
+            for what, seconds in (await measure(name, ahead, size, options.times)).items():
                 median = statistics.median(seconds)
                 ratio = median / first.setdefault(what, median)
-                print(f"{name:10} {size:>9,} jobs  {what:7} {describe(seconds)}, ratio {ratio:.2f}", flush=True)
+                place = f"{name:10} {size:>9,} {ahead:9} ahead"
+                print(f"{place}  {what:7} {describe(seconds)}, ratio {ratio:.2f}", flush=True)
 
 
 if __name__ == "__main__":

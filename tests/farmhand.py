@@ -49,7 +49,7 @@ class Farmhand:
         return await self.change(work, after)
 
     async def claim(
-        self, node: NodeInfo, free_units: int | None = None, *, after: float = 0.0, reserve_live: int = 0
+        self, node: NodeInfo, free_units: int | None = None, *, after: float = 0.0, reserve_live: int | None = None
     ) -> list[Grant]:
         """What the node is given."""
         room = offer(node, free_units, reserve_live=reserve_live)

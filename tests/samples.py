@@ -60,6 +60,7 @@ def stored_job(**fields: object) -> Job:
         status="queued",
         parameters=Parameters(duration=1.0, bitrate=2_000_000, output="outputs/a.mp4"),
         labels={},
+        node_labels={},
         confidence=None,
         created_at=NOW,
     )
@@ -87,15 +88,26 @@ def result(output: str = "outputs/a.mp4") -> Result:
     )
 
 
-def node_info(name: str = "mill-1", units: int = 8, engines: dict[str, list[str]] | None = None) -> NodeInfo:
+def node_info(
+    name: str = "mill-1",
+    units: int = 8,
+    engines: dict[str, list[str]] | None = None,
+    *,
+    labels: dict[str, str] | None = None,
+    reserve_live: int = 0,
+) -> NodeInfo:
     """A node whose id is its name with a tail."""
-    return NodeInfo(f"{name}-id", name, Capabilities(units, engines or FFMPEG), "0.0.0", NOW)
+    return NodeInfo(
+        f"{name}-id", name, Capabilities(units, engines or FFMPEG, labels or {}, reserve_live), "0.0.0", NOW
+    )
 
 
-def offer(node: NodeInfo, free_units: int | None = None, *, reserve_live: int = 0) -> Offer:
-    """All the room of the node, or only ``free_units`` of it."""
-    free = node.capabilities.units if free_units is None else free_units
-    return Offer(node.id, node.name, node.capabilities, free, reserve_live)
+def offer(node: NodeInfo, free_units: int | None = None, *, reserve_live: int | None = None) -> Offer:
+    """All the room of the node, or only ``free_units`` of it; with another reserve for live jobs if one is given."""
+    capabilities = node.capabilities
+    if reserve_live is not None:
+        capabilities = msgspec.structs.replace(capabilities, reserve_live=reserve_live)
+    return Offer(node.id, node.name, capabilities, capabilities.units if free_units is None else free_units)
 
 
 def started(key: AttemptKey, node: NodeInfo) -> AttemptReport:

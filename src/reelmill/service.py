@@ -16,6 +16,9 @@ log = structlog.get_logger()
 FAILURE_PAUSE_SECONDS = 1.0
 """How long a service rests after a failed round, however often it is woken."""
 
+FAILED_ROUNDS = 3
+"""So many failed rounds in a row are trouble, not a hiccup."""
+
 
 class Service(Protocol):
     """Something with a beginning and an end. Both calls may be repeated without harm."""
@@ -36,6 +39,15 @@ class PeriodicService(Service):
         self._interval = interval
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._failed_rounds = 0
+        self._last_failure = ""
+
+    @property
+    def trouble(self) -> str | None:
+        """A sentence when the last three rounds or more failed, with the reason of the last; None when all is well."""
+        if self._failed_rounds < FAILED_ROUNDS:
+            return None
+        return f"{type(self).__name__} failed {self._failed_rounds} rounds in a row: {self._last_failure}"
 
     @abstractmethod
     async def run_once(self) -> object:
@@ -69,11 +81,15 @@ class PeriodicService(Service):
             self._wake.clear()
             try:
                 await self.run_once()
+                self._failed_rounds = 0
                 continue
             except ReelmillError as error:  # a full disk, say: one line a round is enough
+                self._last_failure = str(error)
                 log.warning("round_failed", service=type(self).__name__, reason=str(error))
-            except Exception:
+            except Exception as error:  # its text is for the log: it may hold what nobody else should read
+                self._last_failure = f"an unexpected {type(error).__name__}, see the log of the master"
                 log.exception("round_failed", service=type(self).__name__)
+            self._failed_rounds += 1
             await asyncio.sleep(min(FAILURE_PAUSE_SECONDS, self._interval))
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from reelmill.errors import SettingsError
+from reelmill.domain.label import check_labels, parse_labels
+from reelmill.domain.quantity import parse_retention
+from reelmill.errors import InvalidField, SettingsError
 
 PROJECT_FILE = Path("reelmill.toml")
 DEFAULT_MASTER = "http://localhost:8080"
+SHORTEST_RETENTION = 60.0
+"""Seconds. Whoever submitted a job must be able to ask again with its key, and to see how it ended."""
 
 
 def user_file() -> Path:
@@ -30,7 +35,8 @@ def default_data_folder() -> Path:
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core.
 
-    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder.
+    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention``
+    is written as people do.
     """
 
     master: str = DEFAULT_MASTER
@@ -48,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_base_seconds: float = 2.0
     allowed_hosts: str = ""
     store: str = ""
+    retention: str | int | float = "30d"
+    labels: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -64,6 +72,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise SettingsError(f"{name.replace('_', '-')} is {value:g}; it must be from {low:g} to {high:g}")
         if self.slots is not None and not 1 <= self.slots <= 4096:
             raise SettingsError(f"slots is {self.slots}; it must be from 1 to 4096")
+        if (self.retention_seconds or math.inf) < SHORTEST_RETENTION:
+            raise SettingsError(f"retention is {self.retention}; it must be 1m or longer, or forever")
+
+    @property
+    def retention_seconds(self) -> float | None:
+        """How long jobs are kept behind their end; None is for ever."""
+        try:
+            return parse_retention(str(self.retention))
+        except ValueError as error:
+            raise SettingsError(f"retention: {error}") from error
 
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
@@ -73,10 +91,29 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
         values |= _read_file(path)
     values |= _read_environment(os.environ if environment is None else environment)
     values |= {name: value for name, value in flags.items() if value is not None}
+    if flags.get("store") is not None and not flags["store"].strip():  # SQLite would be a farm without its jobs
+        raise SettingsError("--store is empty (a variable that is not set?); give a postgresql:// URL, or leave it out")
+    if "labels" in values:
+        values["labels"] = _read_labels(values["labels"])
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"settings: {error}") from error
+
+
+def _read_labels(written: object) -> object:
+    """Labels that came as a table, as ``"gpu=yes,site=ber"``, or as a list of such texts."""
+    texts: list[object] = cast("list[object]", written) if isinstance(written, list) else [written]
+    try:
+        if isinstance(written, dict):
+            labels = msgspec.convert(written, dict[str, str])
+            check_labels("labels", labels)
+            return labels
+        return parse_labels("labels", [part for text in texts for part in str(text).split(",") if part.strip()])
+    except InvalidField as error:
+        raise SettingsError(f"settings: {error}") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: labels: every name and value is text ({error})") from error
 
 
 def _to_path(kind: type, value: object) -> Path:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from reelmill.bus.protocol import Bus, Handler, Listener
-from reelmill.bus.words import WORK, Notice, Question
+from reelmill.bus.words import GONE, Notice, Question
 
 PATIENCE = 5.0
 
@@ -187,14 +187,14 @@ async def test_rubbish_on_a_typed_subject_is_silence(bus: Bus, rubbish: bytes) -
         return len(word)
 
     await length.answer(bus, count)
-    await WORK.listen(bus, heard.put)
+    await GONE.listen(bus, heard.put)
     assert await bus.request("length", rubbish, 0.2) is None
-    await bus.publish(WORK.subject, rubbish)
-    await WORK.tell(bus, "work")
+    await bus.publish(GONE.subject, rubbish)
+    await GONE.tell(bus, "mill-1")
 
     assert 3 == await length.ask(bus, "abc", PATIENCE)
     async with asyncio.timeout(PATIENCE):
-        assert "work" == await heard.get()
+        assert "mill-1" == await heard.get()
 
 
 async def test_stopping_ends_what_is_under_way_and_may_be_repeated(bus: Bus) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Progress
+from reelmill.domain.failure import Failure
 from reelmill.domain.lifecycle import Return
 from reelmill.store.attempts import GRANT_SECONDS, find_garbage, void_all_leases
 from reelmill.store.listing import read_logs
@@ -119,6 +120,25 @@ async def test_two_logs_of_one_attempt_do_no_harm(farm: Farmhand) -> None:
     job = await farm.job(key.job_id)
     entries = await farm.store.read(lambda tx: read_logs(tx, job))
     assert [("ffmpeg -i a", "done")] == [(entry.command, entry.text) for entry in entries]
+
+
+async def test_what_an_engine_says_with_a_nul_is_kept(farm: Farmhand) -> None:
+    """No database stores a NUL: it is replaced, and the attempt counts as it does with any other words."""
+    await farm.submit(*new_jobs(2))
+    done, bad = [grant.key for grant in await farm.claim(ONE)]
+    await farm.report(started(done, ONE), started(bad, ONE))
+    log = AttemptLog("ffmpeg \0 -i a", "frame\0= 1")
+    failure = Failure("input_error", "input_invalid", "The input is broken: a\0b.")
+
+    assert [True, True] == await farm.report(settled(done, ONE, log), failed(bad, ONE, failure))
+    assert [True] == await farm.report(failed(bad, ONE, failure)), "a repeat counts too"
+
+    kept = await farm.job(done.job_id)
+    assert kept.result is not None
+    [entry] = await farm.store.read(lambda tx: read_logs(tx, kept))
+    assert ("ffmpeg \ufffd -i a", "frame\ufffd= 1") == (entry.command, entry.text)
+    job = await farm.job(bad.job_id)
+    assert ("failed", "The input is broken: a\ufffdb.") == (job.status, job.error)
 
 
 async def test_a_published_word_without_a_settled_one_is_dropped(farm: Farmhand) -> None:

@@ -151,6 +151,7 @@ INSERT: Row = {
     "status": "'queued'",
     "parameters": "'{}'",
     "labels": "'{}'",
+    "node_labels": "'{}'",
     "created_at": 1.0,
     "attempt": 0,
     "failures": 0,
@@ -162,6 +163,7 @@ INSERT: Row = {
 }
 HELD: Row = {"ready": "FALSE", "attempt": 1, "node_id": "'n'", "lease_until": 2.0}
 RUNNING: Row = HELD | {"status": "'running'", "started_at": 1.0}
+PAUSED: Row = HELD | {"status": "'paused'"}
 DONE: Row = {"ready": "FALSE", "attempt": 1, "completed_at": 2.0}
 COMPLETED: Row = DONE | {"status": "'completed'", "winner": 1, "result": "'{}'"}
 ILLEGAL: dict[str, list[Row]] = {
@@ -174,6 +176,12 @@ ILLEGAL: dict[str, list[Row]] = {
         RUNNING | {"lease_until": "NULL"},
         RUNNING | {"attempt": 0},
         HELD | {"status": "'assigned'", "node_id": "NULL"},
+    ],
+    "jobs_lease_has_holder": [
+        {"lease_until": 2.0},
+        PAUSED | {"node_id": "NULL"},
+        PAUSED | {"attempt": 0},
+        COMPLETED | {"lease_until": 2.0, "node_id": "'n'"},
     ],
     "jobs_running_has_start": [RUNNING | {"started_at": "NULL"}],
     "jobs_ready_waits": [RUNNING | {"ready": "TRUE"}, {"status": "'paused'"}],
@@ -194,10 +202,12 @@ def insert_row(values: Row) -> str:
 
 
 async def make_lane(store: Store) -> None:
-    await store.write(lambda tx: tx.execute(text("INSERT INTO lanes VALUES (1, 'auto', 'h264', 1)")) and None)
+    await store.write(
+        lambda tx: tx.execute(text("INSERT INTO lanes VALUES (1, 'auto', 'h264', 1, 'default', '{}')")) and None
+    )
 
 
-@pytest.mark.parametrize("legal", [{}, RUNNING, COMPLETED, HELD | {"status": "'assigned'"}])
+@pytest.mark.parametrize("legal", [{}, RUNNING, PAUSED, COMPLETED, HELD | {"status": "'assigned'"}])
 async def test_the_schema_takes_legal_rows(store: Store, legal: Row) -> None:
     """So that the refusals below are for the reason they name."""
     await make_lane(store)
@@ -219,6 +229,7 @@ async def test_the_schema_refuses_illegal_rows(store: Store, constraint: str, va
     [
         "INSERT INTO counts VALUES ('queued', 'live', 'high', '480p30-h264', -1)",
         "INSERT INTO launch_counts VALUES ('L', 'queued', -1)",
+        "INSERT INTO tenants VALUES ('t', -1)",
         insert_row({"lane_id": 99}),
         insert_row({"launch_id": "'unknown'"}),
         insert_row({"scenario": "NULL"}),

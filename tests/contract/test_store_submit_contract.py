@@ -7,9 +7,9 @@ import pytest
 from reelmill.domain.job import NewJob
 from reelmill.errors import Conflict
 from reelmill.store.counts import CountKey, read_counts
-from reelmill.store.launches import get_launch, launch_timings, list_launches
+from reelmill.store.launches import get_launch, launch_timings, list_launches, take_back_launch
 from reelmill.store.protocol import Tx
-from reelmill.store.submit import Accepted, insert_jobs
+from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
 from tests.farmhand import Farmhand
 from tests.samples import NOW, new_job, new_jobs, node_info, rules
 
@@ -139,6 +139,16 @@ async def test_jobs_may_join_a_launch_later(farm: Farmhand) -> None:
     assert (NOW, {"queued": 2}) == (launch.created_at, launch.counts)
 
 
+async def test_a_launch_that_got_no_jobs_can_be_taken_back(farm: Farmhand) -> None:
+    """By the very transaction that made it; one that was there before says so."""
+    made = await farm.change(lambda tx, _: (ensure_launch(tx, "L", None, NOW), take_back_launch(tx, "L")))
+    assert (True, None) == made
+    assert [] == await farm.store.read(lambda tx: list_launches(tx, 10))
+
+    await farm.submit(new_job(), launch="L")
+    assert not await farm.change(lambda tx, _: ensure_launch(tx, "L", None, NOW))
+
+
 async def test_the_timings_of_a_launch_are_those_of_its_jobs(farm: Farmhand) -> None:
     """Waits, run times and speeds, with their spread; nothing where nothing ran."""
     await farm.submit(*new_jobs(2), launch="L")
@@ -171,3 +181,16 @@ async def test_a_failing_transaction_leaves_nothing(farm: Farmhand) -> None:
     assert [True] == [
         isinstance(a, Accepted) and a.created for a in await farm.offer_jobs(new_job(idempotency_key="k"))
     ]
+
+
+async def test_kinds_of_jobs_are_bounded(farm: Farmhand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind costs every claim a look: beyond the limit new ones are refused, by item, and known ones go on."""
+    monkeypatch.setattr("reelmill.store.lanes.MOST_LANES", 2)
+    jobs = [new_job(tenant=tenant) for tenant in ("a", "b", "c", "a")]
+
+    answers = await farm.offer_jobs(*jobs)
+
+    assert [True, True, False, True] == [isinstance(answer, Accepted) for answer in answers]
+    assert isinstance(answers[2], Conflict)
+    assert "too_many_kinds" == answers[2].code
+    assert 3 == len(await farm.jobs())

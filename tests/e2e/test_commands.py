@@ -66,6 +66,35 @@ def test_bad_usage_is_one_line_and_submits_nothing(commands: Commands, farm: Far
     assert 0 == farm.get("/jobs/summary")["total"]
 
 
+def test_tenants_labels_and_blocked_jobs_on_the_command_line(commands: Commands) -> None:
+    """A labelled node, a tenant with a limit, a job that needs what nobody has; each says so where one looks."""
+    farm = commands.up("--label", "site=ber", "--label", "gpu=no")
+
+    def run(*arguments: str) -> str:
+        end = commands.run(*arguments, "--master", farm.url)
+        assert 0 == end.returncode, end.stderr
+        return end.stdout
+
+    assert "site=ber, gpu=no" in run("nodes", "list", "-o", "csv")
+    assert "studio: 0 at once, 0 now" in run("tenants", "limit", "studio", "0")
+    small = ("launch", "--count", "1", "--scenario", "480p30-h264", "--duration", "0.2", "--output", "-")
+    run(*small, "--tenant", "studio", "--node-label", "site=ber")
+    run(*small, "--node-label", "gpu=yes")
+    assert "queued, blocked" in run("jobs", "list")
+    assert "it needs the label gpu=yes" in run("jobs", "show", "2")
+    assert "tenant studio is at its limit: 0 of 0 jobs running" in run("jobs", "show", "1")
+    assert ["studio", "0", "0"] in [line.split() for line in run("tenants", "list").splitlines()]
+    run("tenants", "unlimit", "studio")
+    assert "1 completed" in run("jobs", "wait", "1")
+    [listed] = json.loads(run("jobs", "list", "--tenant", "studio", "-o", "json"))
+    assert ("completed", {"site": "ber"}) == (listed["status"], listed["node_labels"])
+    for arguments in (["up", "--label", "gpu"], ["launch", "--node-label", "gpu"], ["launch", "--tenant", "a b"]):
+        end = commands.run(*arguments)
+        assert (2, 1) == (end.returncode, len(end.stderr.splitlines())), end.stderr
+    end = commands.run("tenants", "limit", "a b", "1", "--master", farm.url)
+    assert (2, 1) == (end.returncode, len(end.stderr.splitlines())), end.stderr
+
+
 def test_without_a_master_each_command_says_so(commands: Commands) -> None:
     """One line, exit 1, and what to type."""
     for arguments in (["launch"], ["jobs", "list"], ["nodes", "list"], ["jobs", "cancel", "1"]):
@@ -103,7 +132,9 @@ def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
     farm.post("/jobs/batch", {"jobs": [{"scenario": "4K60-h265", "engine": "gstreamer"}] * 3})
     master = ["--master", farm.url]
     assert 3 == len(json.loads(commands.run("jobs", "list", "-o", "json", *master).stdout))
-    assert 3 == len([json.loads(line) for line in commands.run("jobs", "list", "-o", "ndjson", *master).stdout.split()])
+    assert 3 == len(
+        [json.loads(line) for line in commands.run("jobs", "list", "-o", "ndjson", *master).stdout.splitlines()]
+    )
     assert 4 == len(commands.run("jobs", "list", "-o", "csv", *master).stdout.splitlines())
     table = commands.run("jobs", "list", *master).stdout
     assert (4, False) == (len(table.splitlines()), "\x1b" in table)

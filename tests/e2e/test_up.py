@@ -12,11 +12,12 @@ from .conftest import Commands, wait_for
 
 
 def test_up_says_where_it_is_and_what_it_found(commands: Commands) -> None:
-    """The URL goes to stdout; cores, ffmpeg and encoders to stderr."""
-    farm = commands.up()
+    """The URL goes to stdout; cores, ffmpeg, encoders and how long jobs are kept to stderr."""
+    farm = commands.up("--retention", "12h")
     words = (commands.folder / "stderr.txt").read_text()
     assert ("healthy", 1) == (farm.get("/health")["status"], farm.get("/health")["nodes_online"])
     assert all(word in words for word in ("cores", "ffmpeg", "h264, h265, vp9, av1", str(commands.media)))
+    assert "  retention jobs are kept 12h behind their end\n" in words
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -91,6 +92,10 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(commands: Commands) -
     [
         (["--slots", "0"], "error: slots is 0; it must be from 1 to 4096\n"),
         (["--port", "70000"], "error: port is 70000; it must be from 0 to 65535\n"),
+        (
+            ["--store", ""],
+            "error: --store is empty (a variable that is not set?); give a postgresql:// URL, or leave it out\n",
+        ),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_a_usage_error(

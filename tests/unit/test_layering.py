@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "__main__": frozenset({"cli"}),  # `python -m reelmill` is the command by another name
     "__init__": frozenset(),
     **dict.fromkeys(BASE, BASE),
+    "settings": BASE | {"domain"},  # quantities are written there as in requests
 }
 # A library that one part hides from the others, and the modules it is hidden in.
 HIDDEN_IN: dict[str, tuple[str, ...]] = {

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from reelmill.errors import StoreUnavailable
 from reelmill.service import PeriodicService, Service, stop_all
 
 PATIENCE = 5.0
@@ -55,6 +56,34 @@ async def test_a_failing_round_does_not_end_the_service() -> None:
     async with asyncio.timeout(PATIENCE):
         assert [1, 2, 3, 4, 5] == [await rounds.told.get() for _ in range(5)]
     await rounds.stop()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (StoreUnavailable("the disk is full"), "the disk is full"),
+        (RuntimeError("secret"), "an unexpected RuntimeError, see the log of the master"),
+    ],
+)
+async def test_three_failed_rounds_in_a_row_are_trouble_until_a_good_one(error: Exception, reason: str) -> None:
+    """Two are a hiccup; and what nobody expected is not told to everybody."""
+    outcomes = iter([error, error, None, error, error, error, error, None])
+    told: asyncio.Queue[str | None] = asyncio.Queue()
+
+    class Failing(PeriodicService):
+        async def run_once(self) -> None:
+            await told.put(self.trouble)  # what the rounds before this one made of it
+            if (outcome := next(outcomes, None)) is not None:
+                raise outcome
+
+    service = Failing(0.001)
+    await service.start()
+    async with asyncio.timeout(PATIENCE):
+        seen = [await told.get() for _ in range(9)]
+    await service.stop()
+
+    three, four = (f"Failing failed {rounds} rounds in a row: {reason}" for rounds in (3, 4))
+    assert [None, None, None, None, None, None, three, four, None] == seen
 
 
 async def test_nothing_runs_after_stop() -> None:

@@ -77,6 +77,23 @@ def test_places_add_up(places: Places) -> None:
     )
 
 
+@pytest.mark.parametrize("flag", ["", " "])
+def test_an_empty_store_is_refused_as_a_flag(places: Places, flag: str) -> None:
+    """`--store "$DATABASE"` with an unset variable would begin a farm on SQLite, without the jobs of the real one."""
+    places.project.write_text('store = "postgresql://db/farm"')
+    words = r"--store is empty \(a variable that is not set\?\); give a postgresql:// URL, or leave it out"
+    with pytest.raises(SettingsError, match=words):
+        load_settings({"store": flag})
+
+
+def test_an_empty_variable_counts_as_unset(places: Places) -> None:
+    """For the store as for every setting: the place behind it holds."""
+    places.set(REELMILL_STORE="")
+    assert "" == load_settings({}).store
+    places.project.write_text('store = "postgresql://db/farm"')
+    assert "postgresql://db/farm" == load_settings({}).store
+
+
 def test_master_url_is_heard_unless_our_own_variable_is_set(places: Places) -> None:
     """Older launchers use it."""
     places.project.write_text('master = "http://project:1"')
@@ -144,6 +161,9 @@ def test_a_folder_in_the_place_of_a_file_is_named(places: Places) -> None:
         ("max_crashes", 0),
         ("retry_base_seconds", -1),
         ("retry_base_seconds", float("nan")),
+        ("retention", "soon"),
+        ("retention", "59s"),
+        ("retention", "-1"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(places: Places, name: str, value: Any) -> None:
@@ -164,8 +184,67 @@ def test_a_beat_may_not_be_slower_than_a_third_of_the_lease(places: Places) -> N
     assert not places.project.exists()
 
 
+@pytest.mark.parametrize(
+    "flag", ["gpu=yes, site=ber", ["gpu=yes", "site=ber"], ["gpu=yes,site=ber"], {"gpu": "yes", "site": "ber"}]
+)
+def test_labels_of_the_node_come_in_any_form(places: Places, flag: Any) -> None:
+    """As a flag that is repeated, as a list with commas, as a table; a later place replaces them all."""
+    places.project.write_text('[labels]\ngpu = "no"\nrack = "7"')
+    assert {"gpu": "no", "rack": "7"} == load_settings({}).labels
+    places.set(REELMILL_LABELS="gpu=maybe,site=par")
+    assert {"gpu": "maybe", "site": "par"} == load_settings({}).labels
+    assert {"gpu": "yes", "site": "ber"} == load_settings({"labels": flag}).labels
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["gpu", ["=yes"], "gpu=", ["gpu=yes", "gpu=no"], {"gpu": 1}, {"g p u": "yes"}, "gpu=" + "x" * 129],
+)
+def test_a_label_that_makes_no_sense_is_named(places: Places, flag: Any) -> None:
+    """In one sentence that names the setting."""
+    with pytest.raises(SettingsError, match="labels"):
+        load_settings({"labels": flag})
+    assert not places.project.exists()
+
+
 def test_an_unknown_flag_is_named(places: Places) -> None:
     """A command that passes one has a fault of its own, but it is told all the same."""
     with pytest.raises(SettingsError, match="colour"):
         load_settings({"colour": "red"})
     assert not places.project.exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ('"12h"', 43_200.0),
+        ('"30d"', 2_592_000.0),
+        ('"90s"', 90.0),
+        ('"forever"', None),
+        ("0", None),
+        ('"1m"', 60.0),
+    ],
+)
+def test_how_long_jobs_are_kept(places: Places, written: str, seconds: float | None) -> None:
+    """In a file with or without quotes, in the environment and as a flag; a month when nothing is said."""
+    assert 30 * 86_400.0 == load_settings({}).retention_seconds
+    places.project.write_text(f"retention = {written}")
+    assert seconds == load_settings({}).retention_seconds
+    places.set(REELMILL_RETENTION=written.strip('"'))
+    assert seconds == load_settings({}).retention_seconds
+    assert seconds == load_settings({"retention": written.strip('"')}).retention_seconds
+
+
+def test_a_retention_without_a_unit_is_refused_wherever_it_stands(places: Places) -> None:
+    """As a flag, in the environment, and in a file with or without quotes."""
+    words = r"retention: '90' has no unit; write a number with a unit \(s, m, h, d\), such as 12h or 30d, or forever"
+    with pytest.raises(SettingsError, match=words):
+        load_settings({"retention": "90"})
+    for written in ("90", '"90"'):
+        places.project.write_text(f"retention = {written}")
+        with pytest.raises(SettingsError, match=words):
+            load_settings({})
+    places.project.unlink()
+    places.set(REELMILL_RETENTION="90")
+    with pytest.raises(SettingsError, match=words):
+        load_settings({})

@@ -4,13 +4,12 @@
 |---------------|--------------------------|----------------------------------------------------|
 | claim         | worker → any master      | grants; parked until there are some                |
 | claim.room    | worker → every master    | (told) a parked claim's node has more room now     |
-| beat          | worker → any master      | leases renewed, attempts to drop, renames to finish|
+| beat          | worker → any master      | leases renewed, what to drop, pause and publish    |
 | report        | worker → any master      | which of the reports count                         |
 | garbage       | worker → any master      | which of these attempts nobody will ask for again  |
 | goodbye       | worker → any master      | (empty)                                            |
 | gone          | master → every master    | (told) a worker left: its parked claim is void     |
-| work          | master → every master    | (told) there may be something to claim             |
-| node.ID       | master → one worker      | (told) an attempt to drop                          |
+| node.ID       | master → one worker      | (told) an attempt to drop, to pause or to resume   |
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from reelmill.bus.protocol import Bus, Subscription
-from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer, Grant, Offer, Progress
+from reelmill.domain.attempt import AttemptKey, AttemptOrder, AttemptReport, BeatAnswer, Grant, Offer, Progress
 from reelmill.domain.node import NodeInfo
 
 Asked = TypeVar("Asked")
@@ -106,10 +105,12 @@ BEAT = Question("beat", Beat, BeatAnswer)
 REPORT = Question("report", list[AttemptReport], list[bool])
 GARBAGE = Question("garbage", list[AttemptKey], list[AttemptKey])
 GOODBYE = Question("goodbye", str, type(None))
-WORK = Notice("work", str)
 GONE = Notice("gone", str)
 
 
-def drop_notice(node_id: str) -> Notice[AttemptKey]:
-    """The word to one node that an attempt does not count any more."""
-    return Notice(f"node.{node_id}", AttemptKey)
+def order_notice(node_id: str) -> Notice[AttemptOrder]:
+    """The word to one node that an attempt does not count any more, or is to stand still or go on.
+
+    It only saves waiting for the next beat, whose answer is what counts.
+    """
+    return Notice(f"node.{node_id}", AttemptOrder)

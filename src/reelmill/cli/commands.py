@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from reelmill import __version__
+from reelmill.cli.db import db_app
 from reelmill.cli.demo import demo
 from reelmill.cli.doctor import doctor
 from reelmill.cli.jobs import jobs_app
 from reelmill.cli.launch import launch
 from reelmill.cli.nodes import nodes_app
 from reelmill.cli.scenarios import scenarios_app
+from reelmill.cli.tenants import tenants_app
 from reelmill.cli.up import up
 
 app = typer.Typer(
@@ -26,7 +28,9 @@ app.command()(up)
 app.command()(launch)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(nodes_app, name="nodes")
+app.add_typer(tenants_app, name="tenants")
 app.add_typer(scenarios_app, name="scenarios")
+app.add_typer(db_app, name="db")
 app.command()(doctor)
 app.command()(demo)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import NamedTuple
@@ -73,6 +74,7 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
     try:
         for service in (store, bus, master, worker):
             await service.start()
+        gc.freeze()  # what was loaded stays: looking through it again and again would stop the loop for 50 ms each time
         yield RunningFarm(store, master, worker)
     finally:
         await stop_all(worker, master, bus, store)

@@ -26,6 +26,7 @@ Priorities = Annotated[list[str] | None, _filter("PRIORITY", "high, medium or lo
 Scenarios = Annotated[list[str] | None, _filter("NAME", "Such as 720p30-h264")]
 Engines = Annotated[list[str] | None, _filter("ENGINE", "auto, ffmpeg or gstreamer")]
 Launches = Annotated[list[str] | None, _filter("ID", "Ids of launches")]
+Tenants = Annotated[list[str] | None, _filter("NAME", "Names of tenants")]
 Nodes = Annotated[list[str] | None, _filter("NODE", "Names or ids of nodes")]
 
 _COLUMNS = [
@@ -35,11 +36,12 @@ _COLUMNS = [
 _EXPENDABLE = ["speed", "node", "priority", "submitted", "queue", "file", "error_code", "progress", "scenario"]
 _FIELDS = (
     *("id", "sequence_number", "scenario", "queue", "priority", "status", "progress", "speed", "node_name"),
-    *("parameters", "result", "created_at", "error_code"),
+    *("parameters", "result", "created_at", "error_code", "blocked"),
 )
 _CSV_COLUMNS = [
     *("sequence_number", "id", "scenario", "engine", "queue", "priority", "status", "progress", "speed", "attempt"),
     *("node_name", "created_at", "started_at", "completed_at", "failure_reason", "error_code", "error"),
+    *("tenant", "blocked"),
 ]
 _LONGEST_FILE = 32
 _UUID_END = 8
@@ -53,6 +55,7 @@ def list_jobs(
     engine: Engines = None,
     launch: Launches = None,
     node: Nodes = None,
+    tenant: Tenants = None,
     label: Annotated[str | None, typer.Option(metavar="NAME:VALUE", help="Only jobs with this label.")] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many at most.")] = 20,
     everything: Annotated[
@@ -62,8 +65,8 @@ def list_jobs(
     master: MasterOption = None,
 ) -> None:
     """List jobs, newest first."""
-    names = ("status", "queue", "priority", "scenario", "engine", "launch", "node")
-    given = (status, queue, priority, scenario, engine, launch, node)
+    names = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant")
+    given = (status, queue, priority, scenario, engine, launch, node, tenant)
     filters = {name: _split(values) for name, values in zip(names, given, strict=True) if values}
     _check(filters)
     params: dict[str, str | int] = {name: ",".join(values) for name, values in filters.items()}
@@ -110,6 +113,7 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
         **job,
         "number": job["sequence_number"],
         "progress": f"{job['progress']:.0f}%",
+        "status": f"{job['status']}, blocked" if job["blocked"] else job["status"],
         "speed": "" if speed is None else f"{speed:.3g}x",
         "node": job["node_name"],
         "file": _file(job),

@@ -39,6 +39,7 @@ def show_job(job: JobArgument, output: FormatOption = Format.TABLE, master: Mast
     shown = {name: value for name, value in found.items() if value not in (None, {}, "")}
     shown |= {f"parameters.{name}": value for name, value in parameters.items()}
     shown |= {f"result.{name}": value for name, value in result.items() if value is not None}
+    shown.pop("blocked", None)  # the explanation says it too
     if found["status"] in _WAITING:
         shown["why"] = call_master(master, lambda client: client.get(job_path(job, "explain")))["summary"]
     show_record(shown, output)
@@ -86,7 +87,7 @@ def cancel_jobs(
     launch: Annotated[str | None, typer.Option(metavar="ID", help="Cancel every job of this launch instead.")] = None,
     master: MasterOption = None,
 ) -> None:
-    """Cancel jobs that have not ended; a running engine is killed."""
+    """Cancel jobs that have not ended; a running or paused engine is killed."""
     _need_one(jobs, launch)
     if launch is None:
         _act_on_all(master, jobs or [], "cancel")
@@ -103,13 +104,13 @@ def cancel_jobs(
 
 @jobs_app.command("pause")
 def pause_jobs(jobs: JobArguments, master: MasterOption = None) -> None:
-    """Let waiting jobs wait until they are resumed."""
+    """Let jobs wait until they are resumed; a running engine stands still where it is."""
     _act_on_all(master, jobs, "pause")
 
 
 @jobs_app.command("resume")
 def resume_jobs(jobs: JobArguments, master: MasterOption = None) -> None:
-    """Let paused jobs go on."""
+    """Let paused jobs go on, where their engine stands still or from the queue."""
     _act_on_all(master, jobs, "resume")
 
 
@@ -148,7 +149,11 @@ async def _wait_for_job(client: MasterClient, job: str) -> str:
 
     from reelmill.domain.job import TERMINAL
 
+    told: str | None = None
     while (seen := await client.get(job_path(job)))["status"] not in TERMINAL:
+        if seen["blocked"] not in (None, told):
+            told = seen["blocked"]
+            typer.echo(f"{seen['sequence_number']} waits: {told}", err=True)
         await asyncio.sleep(_POLL_SECONDS)
     reason = f": {seen['error']}" if seen["error"] else ""
     _say(f"{seen['sequence_number']} {seen['status']}{reason}")

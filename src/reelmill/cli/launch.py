@@ -61,6 +61,11 @@ Seed = Annotated[
     str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")
 ]
 Name = Annotated[str | None, typer.Option(metavar="TEXT", help="A name for this launch.")]
+TenantName = Annotated[str, typer.Option(metavar="NAME", help="On whose behalf the jobs run.")]
+NodeLabels = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Run only on nodes with this label; several times."),
+]
 
 
 def launch(
@@ -81,6 +86,8 @@ def launch(
     wait: Wait = False,
     seed: Seed = None,
     name: Name = None,
+    tenant: TenantName = "default",
+    node_label: NodeLabels = None,
 ) -> None:
     """Launch many transcodes: submit them safely, in batches, and keep what became of each.
 
@@ -99,6 +106,8 @@ def launch(
         bitrate=bitrate,
         source=input_path,
         seed=seed,
+        tenant=tenant,
+        node_labels=node_label or (),
     )
     options = LaunchOptions(
         plan=plan,

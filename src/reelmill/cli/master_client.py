@@ -64,6 +64,11 @@ def node_path(reference: str, *rest: str) -> str:
     return _path("nodes", _check(reference, "node"), *rest)
 
 
+def tenant_path(name: str) -> str:
+    """The path of a tenant; NotFound when no tenant can be called so."""
+    return _path("tenants", _check(name, "tenant"))
+
+
 def _check(reference: str, kind: str) -> str:
     if "/" in reference or reference in ("", ".", ".."):
         raise NotFound(f"there is no {kind} {reference[:80]!r}")

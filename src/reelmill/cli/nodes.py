@@ -16,8 +16,8 @@ nodes_app = typer.Typer(help="The machines that run jobs.", no_args_is_help=True
 
 NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="The node's name or id.")]
 
-_COLUMNS = ["name", "status", "units", "running_jobs", "engines", "version", "last_seen", "id"]
-_EXPENDABLE = ["id", "version", "last_seen", "engines", "running_jobs"]
+_COLUMNS = ["name", "status", "units", "running_jobs", "engines", "labels", "version", "last_seen", "id"]
+_EXPENDABLE = ["id", "version", "last_seen", "engines", "labels", "running_jobs"]
 
 
 @nodes_app.command("list")
@@ -63,4 +63,5 @@ def _ask(master: str | None, node: str, action: str | None = None) -> dict[str, 
 def _flat(node: dict[str, Any]) -> dict[str, Any]:
     capabilities = node["capabilities"]
     engines = "; ".join(f"{engine}: {', '.join(codecs)}" for engine, codecs in capabilities["engines"].items())
-    return {**node, "units": capabilities["units"], "engines": engines}
+    labels = ", ".join(f"{name}={value}" for name, value in capabilities["labels"].items())
+    return {**node, "units": capabilities["units"], "engines": engines, "labels": labels}

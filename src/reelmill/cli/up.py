@@ -44,6 +44,14 @@ def up(
     reserve_live: Annotated[
         int | None, typer.Option(metavar="N", help="CPU units kept free for the live queue.", show_default="0")
     ] = None,
+    retention: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long to keep ended jobs: 12h, 30d, forever.", show_default="30d"),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Label of this node, for jobs that ask for it; several times."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Start a farm on this machine: API, live page, scheduler and one worker.
@@ -63,6 +71,8 @@ def up(
         "media": media,
         "slots": slots,
         "reserve_live": reserve_live,
+        "labels": label,
+        "retention": retention,
     }
     settings = load_settings(flags)
     configure_logs(verbose=verbose)
@@ -73,7 +83,7 @@ async def _serve(settings: Settings) -> None:
     from reelmill.cli.farm import run_farm, stop_signals
     from reelmill.worker.inventory import discover
 
-    inventory = await discover(settings.slots)
+    inventory = await discover(settings.slots, settings.labels)
     wanted = asyncio.Event()
     urgent = asyncio.Event()
 
@@ -114,6 +124,8 @@ def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> No
     _say(f"  encoders  {codecs}")
     _say(f"  media     {settings.media}")
     _say(f"  database  {'PostgreSQL' if settings.store else settings.data / 'farm.db'}")
+    kept = "forever" if settings.retention_seconds is None else f"{settings.retention} behind their end"
+    _say(f"  retention jobs are kept {kept}")
     _say(f"Launch jobs with `reelmill launch`, watch them at {farm.master.url}, stop with Ctrl-C.")
 
 

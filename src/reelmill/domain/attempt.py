@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.job import Parameters
-from reelmill.domain.lifecycle import Report
+from reelmill.domain.lifecycle import Fail, Report
+from reelmill.domain.plain_text import without_nul
 from reelmill.domain.scenario import Scenario
 
 
@@ -24,10 +27,13 @@ class Offer(msgspec.Struct, frozen=True):
     node_name: str
     capabilities: Capabilities
     free_units: int
-    reserve_live: int = 0
-    """CPU units that are kept for the live queue ..."""
     live_units: int = 0
-    """... of which live jobs use this many already."""
+    """CPU units that live jobs use already, of those that the node keeps for them."""
+
+    @property
+    def reserve_live(self) -> int:
+        """CPU units that the node keeps for the live queue."""
+        return self.capabilities.reserve_live
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -70,6 +76,16 @@ class AttemptReport(msgspec.Struct, frozen=True):
     event: Report
     log: AttemptLog | None = None
 
+    def storable(self) -> AttemptReport:
+        """The same with words that every database stores, whatever the engine said."""
+        event, log = self.event, self.log
+        if isinstance(event, Fail) and "\0" in event.failure.message:
+            message = without_nul(event.failure.message)
+            event = Fail(msgspec.structs.replace(event.failure, message=message))
+        if log is not None:
+            log = AttemptLog(without_nul(log.command), without_nul(log.text))
+        return AttemptReport(self.key, self.node_id, event, log)
+
 
 class UnpublishedOutput(msgspec.Struct, frozen=True):
     """A verified output whose worker was lost before the rename: another worker finishes it."""
@@ -81,9 +97,20 @@ class UnpublishedOutput(msgspec.Struct, frozen=True):
 
 
 class BeatAnswer(msgspec.Struct, frozen=True):
-    """What the store says of a node's attempts: leases renewed, attempts to drop, renames to finish."""
+    """What the store says of a node's attempts: leases renewed, attempts to drop, renames to finish.
+
+    Of the renewed attempts, those that are ``paused`` must stand still, and the others must not.
+    """
 
     lease_seconds: float
     renewed: list[AttemptKey]
     drop: list[AttemptKey]
     publish: list[UnpublishedOutput]
+    paused: list[AttemptKey]
+
+
+class AttemptOrder(msgspec.Struct, frozen=True):
+    """What a node is to do with an attempt that it holds."""
+
+    key: AttemptKey
+    what: Literal["drop", "pause", "resume"]

@@ -6,37 +6,52 @@ from typing import NamedTuple
 
 import msgspec
 
+from reelmill.domain.tenant import DEFAULT_TENANT
+
 CODECS = ("h264", "h265", "vp9", "av1")
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What one node offers: ``units`` of CPU, and for each engine the codecs that it encodes there."""
+    """What one node offers: ``units`` of CPU, for each engine the codecs that it encodes there, and its labels.
+
+    ``reserve_live`` of its units are kept for the live queue.
+    """
 
     units: int
     engines: dict[str, list[str]]
+    labels: dict[str, str] = {}
+    reserve_live: int = 0
 
 
 class Needs(NamedTuple):
-    """What a job needs of a node. Jobs with equal needs wait in one lane."""
+    """What a job needs of a node, and on whose behalf. Jobs with equal needs wait in one lane."""
 
     engine: str
     codec: str
     cost: int
+    tenant: str = DEFAULT_TENANT
+    node_labels: tuple[tuple[str, str], ...] = ()
+    """Names and values that the node must carry, sorted by name."""
 
 
-def can_run(node: Capabilities, needs: Needs) -> bool:
-    """Whether this kind of node ever runs such a job, busy or not."""
+def encodes(node: Capabilities, needs: Needs) -> bool:
+    """Whether the node has an engine and an encoder for such a job."""
     if needs.engine == "auto":
         return any(needs.codec in codecs for codecs in node.engines.values())
     return needs.codec in node.engines.get(needs.engine, ())
 
 
-def units_on(node: Capabilities, needs: Needs, kept: int = 0) -> int:
-    """CPU units the job takes on this node: its cost, but never more than the node has beside ``kept`` ones.
+def can_run(node: Capabilities, needs: Needs) -> bool:
+    """Whether this kind of node ever runs such a job, busy or not."""
+    return encodes(node, needs) and all(node.labels.get(name) == value for name, value in needs.node_labels)
+
+
+def units_on(node: Capabilities, cost: int, *, live: bool = False) -> int:
+    """CPU units that a job of that cost takes on this node; never more than the node has for its queue.
 
     The cap lets a small node run a big job alone.
     """
-    return min(needs.cost, max(1, node.units - kept))
+    return min(cost, max(1, node.units - (0 if live else node.reserve_live)))
 
 
 def choose_engine(node: Capabilities, needs: Needs) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from reelmill.domain.capability import Needs, can_run, units_on
-from reelmill.domain.job import ACTIVE, TERMINAL, Job
+from reelmill.domain.capability import Capabilities, Needs, can_run, encodes, units_on
+from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import describe
 from reelmill.domain.node import Node
+from reelmill.domain.scenario import find_scenario
+from reelmill.domain.tenant import Tenant
+
+_WAITING = ("queued", "retrying")
 
 MOST_AHEAD = 10_000
 """Jobs before this one are counted no further."""
@@ -24,7 +30,10 @@ class NodeReason(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Why the job is not running. ``ahead`` is how many ready jobs come before it on nodes like those it can run on."""
+    """Why the job is not running. ``ahead`` is how many ready jobs come before it on nodes like those it can run on.
+
+    Of a job that a node holds, or that has ended, there is nothing to say of the nodes.
+    """
 
     job_id: str
     status: str
@@ -33,52 +42,159 @@ class Explanation(msgspec.Struct, frozen=True):
     nodes: list[NodeReason]
 
 
-class Busy(NamedTuple):
-    """A node and how many of its CPU units are taken."""
+class KeptFor(NamedTuple):
+    """The job for which a node is kept, and since when it was passed over (seconds since the epoch)."""
+
+    sequence_number: int
+    since: float
+
+
+class NodeRoom(NamedTuple):
+    """A node, how many of its CPU units are taken, how many by live and by paused jobs, and the job it is kept for."""
 
     node: Node
     units: int
+    live_units: int
+    paused_units: int
+    kept_for: KeptFor | None = None
 
 
-def explain(job: Job, needs: Needs, nodes: list[Busy], ahead: int, now: float) -> Explanation:
-    """The explanation at ``now`` (seconds since the epoch); ``nodes`` without those that are offline."""
-    reasons = [NodeReason(busy.node.name, *_judge(needs, busy, ahead)) for busy in nodes]
-    return Explanation(job.id, job.status, _summarise(job, needs, reasons, ahead, now), ahead, reasons)
+class Surroundings(NamedTuple):
+    """What decides whether a job runs at ``now``: the nodes that are not offline, its tenant, and what goes before."""
+
+    nodes: Sequence[NodeRoom]
+    tenant: Tenant
+    ahead: int
+    now: float
 
 
-def _summarise(job: Job, needs: Needs, reasons: list[NodeReason], ahead: int, now: float) -> str:
+def explain(job: Job, needs: Needs, around: Surroundings) -> Explanation:
+    """Why the job does not run."""
+    if job.is_held or job.status in TERMINAL:
+        return Explanation(job.id, job.status, _describe_past_waiting(job), 0, [])
+    waits = _wait_of_its_own(job, around)
+    reasons = [NodeReason(room.node.name, *_judge(job, needs, room, waits, around)) for room in around.nodes]
+    return Explanation(job.id, job.status, _summarise(job, needs, waits, around), around.ahead, reasons)
+
+
+def find_block(nodes: Sequence[Capabilities], needs: Needs) -> str | None:
+    """Why none of these nodes, all that are online, can ever run such a job; None when one can."""
+    if not nodes:
+        return "no node is online"
+    if any(can_run(node, needs) for node in nodes):
+        return None
+    return f"no node of this farm can run it: it {_lack(nodes, needs)}"
+
+
+class Outlook:
+    """Says of waiting jobs whether the nodes that are online can ever run them; it judges equal needs once."""
+
+    def __init__(self, nodes: Sequence[Capabilities]) -> None:
+        self._nodes = nodes
+        self._judged: dict[tuple[str, str, tuple[tuple[str, str], ...]], str | None] = {}
+
+    def block(self, job: Job) -> str | None:
+        """Why no node that is online can ever run the job; None when one can, or the job does not wait for one."""
+        return self.block_of(job.status, job.engine, job.scenario, tuple(job.node_labels.items()))
+
+    def block_of(self, status: str, engine: str, scenario: str, node_labels: tuple[tuple[str, str], ...]) -> str | None:
+        """The same of a job of which only this is known."""
+        if status not in _WAITING:
+            return None
+        key = (engine, scenario, node_labels)
+        if key not in self._judged:
+            found = find_scenario(scenario)
+            self._judged[key] = find_block(self._nodes, Needs(engine, found.codec, found.cost, node_labels=node_labels))
+        return self._judged[key]
+
+
+def _describe_past_waiting(job: Job) -> str:
     if job.status in TERMINAL:
         return f"the job has ended: {job.status}" + (f" ({job.error})" if job.error else "")
-    if job.status in ACTIVE:
-        return f"the job is {describe(job)} on {job.node_name}"
     if job.status == "paused":
-        return "the job is paused; `reelmill jobs resume` lets it go on"
-    if job.status == "retrying" and job.eligible_at is not None and job.eligible_at > now:
-        return f"waits {job.eligible_at - now:.0f} s more for its next try ({job.error})"
-    if not reasons:
-        return "no node is online"
-    if not any(reason.able for reason in reasons):
-        return f"no node of this farm can run it: it {_need(needs)}"
-    return f"waits for room: {_count(ahead)} before it" if ahead else "waits for room: it is the next one"
+        return f"the job is paused on {job.node_name}, where its engine stands still; {_RESUME}"
+    return f"the job is {describe(job)} on {job.node_name}"
 
 
-def _judge(needs: Needs, busy: Busy, ahead: int) -> tuple[bool, str]:
-    node = busy.node
-    if not can_run(node.capabilities, needs):
-        return False, _need(needs)
-    if node.status == "draining":
+_RESUME = "`reelmill jobs resume` lets it go on"
+
+
+def _wait_of_its_own(job: Job, around: Surroundings) -> str | None:
+    """What the job waits for whatever the nodes do."""
+    if job.status == "paused":
+        return f"the job is paused; {_RESUME}"
+    if job.status == "retrying" and job.eligible_at is not None and job.eligible_at > around.now:
+        when = f"{datetime.fromtimestamp(job.eligible_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        why = f"; {job.error}" if job.error else ""
+        return f"waits for its retry at {when} (in {job.eligible_at - around.now:.0f} s{why})"
+    tenant = around.tenant
+    if tenant.max_running is not None and tenant.is_at_limit:
+        jobs = "job" if tenant.max_running == 1 else "jobs"
+        return f"tenant {tenant.name} is at its limit: {tenant.held_jobs} of {tenant.max_running} {jobs} running"
+    return None
+
+
+def _summarise(job: Job, needs: Needs, waits: str | None, around: Surroundings) -> str:
+    if job.status == "paused" and waits is not None:
+        return waits
+    blocked = find_block([room.node.capabilities for room in around.nodes], needs)
+    if blocked is not None or waits is not None:
+        return "; ".join(reason for reason in (waits, blocked) if reason is not None)
+    able = [room for room in around.nodes if can_run(room.node.capabilities, needs)]
+    if all(room.node.status == "draining" for room in able):
+        names = ", ".join(room.node.name for room in able)
+        return f"every node that can run it is draining; `reelmill nodes resume` lets one take jobs again ({names})"
+    if around.ahead:
+        return f"waits for room: {_count(around.ahead)} before it"
+    kept = [room.node.name for room in able if _is_kept_for(room, job)]
+    return "waits for room: it is the next one" + (f", and {', '.join(kept)} is kept for it" if kept else "")
+
+
+def _judge(job: Job, needs: Needs, room: NodeRoom, waits: str | None, around: Surroundings) -> tuple[bool, str]:
+    capabilities = room.node.capabilities
+    if not can_run(capabilities, needs):
+        return False, _lack([capabilities], needs)
+    if room.node.status == "draining":
         return False, "is draining"
-    free = node.capabilities.units - busy.units
-    if units_on(node.capabilities, needs) > free:
-        wanted = units_on(node.capabilities, needs)
-        return True, f"busy: {busy.units} of {node.capabilities.units} units, {wanted} needed"
-    return True, f"{_count(ahead)} before it" if ahead else "about to get it"
+    if waits is not None:
+        return True, waits
+    if room.kept_for is not None and not _is_kept_for(room, job):
+        seconds = around.now - room.kept_for.since
+        return True, f"is kept for job {room.kept_for.sequence_number} (passed over for {seconds:.0f} s)"
+    live = job.queue == "live"
+    wanted = units_on(capabilities, needs.cost, live=live)
+    free = capabilities.units - room.units
+    paused = f", {room.paused_units} of them held by paused jobs" if room.paused_units else ""
+    busy = f"busy: {room.units} of {capabilities.units} units{paused}, {wanted} needed"
+    if wanted > free:
+        return True, busy
+    kept = 0 if live else max(0, capabilities.reserve_live - room.live_units)
+    if wanted > free - kept:
+        return True, f"keeps {kept} {'unit' if kept == 1 else 'units'} for live jobs; {busy}"
+    return True, f"{_count(around.ahead)} before it" if around.ahead else "about to get it"
 
 
-def _need(needs: Needs) -> str:
-    if needs.engine == "auto":
-        return f"needs an encoder for {needs.codec}"
-    return f"needs {needs.engine} with an encoder for {needs.codec}"
+def _is_kept_for(room: NodeRoom, job: Job) -> bool:
+    return room.kept_for is not None and room.kept_for.sequence_number == job.sequence_number
+
+
+def _lack(nodes: Sequence[Capabilities], needs: Needs) -> str:
+    """What none of the nodes has; both the encoder and the labels when no node has all of it."""
+    encoder = f"an encoder for {needs.codec}"
+    if needs.engine != "auto":
+        encoder = f"{needs.engine} with {encoder}"
+    lacking = [] if any(encodes(node, needs) for node in nodes) else [encoder]
+    absent = [pair for pair in needs.node_labels if not any(node.labels.get(pair[0]) == pair[1] for node in nodes)]
+    if lacking or absent:
+        return "needs " + " and ".join(lacking + _name_labels(absent))
+    return "needs " + " and ".join([encoder, *_name_labels(needs.node_labels)]) + " on one node"
+
+
+def _name_labels(labels: Sequence[tuple[str, str]]) -> list[str]:
+    if not labels:
+        return []
+    names = ", ".join(f"{name}={value}" for name, value in labels)
+    return [f"the label {names}" if len(labels) == 1 else f"the labels {names}"]
 
 
 def _count(ahead: int) -> str:

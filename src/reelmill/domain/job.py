@@ -21,9 +21,7 @@ ENGINES: tuple[EngineChoice, ...] = get_args(EngineChoice)
 
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "canceled", "timed_out"})
 ACTIVE: frozenset[Status] = frozenset({"assigned", "running"})
-"""Statuses in which a node holds the job under a lease."""
-
-DEFAULT_TENANT = "default"
+"""Statuses in which a node works on the job; it may also hold a paused one, see `Job.is_held`."""
 
 
 def order_rank(queue: Queue, priority: Priority) -> int:
@@ -73,6 +71,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A checked request, ready to be stored."""
 
     id: str
+    tenant: str
     scenario: str
     engine: EngineChoice
     queue: Queue
@@ -80,13 +79,15 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Parameters
     needs: Needs
     labels: dict[str, str]
+    node_labels: dict[str, str]
+    """The job runs only on a node that carries all of these; sorted by name."""
     confidence: str | int | float | None
     idempotency_key: str | None
     fingerprint: str | None
     """Hash of what was asked for; present with a key, to tell a repeat from another job under the same key."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True):
     """One job as the store keeps it. Times are seconds since the epoch (UTC)."""
 
     id: str
@@ -100,6 +101,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     parameters: Parameters
     labels: dict[str, str]
+    node_labels: dict[str, str]
+    """The job runs only on a node that carries all of these."""
     confidence: str | int | float | None
     created_at: float
     attempt: int = 0
@@ -124,3 +127,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     error: str | None = None
     result: Result | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a node holds the job under a lease: it runs there, or stands still there."""
+        return self.lease_until is not None

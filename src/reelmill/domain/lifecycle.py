@@ -60,7 +60,7 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):
-    """A user wants the job to wait."""
+    """A user wants the job to wait; a running engine stands still, and its node goes on holding the job."""
 
 
 class Resume(msgspec.Struct, frozen=True, tag="resume"):
@@ -76,7 +76,8 @@ Report = Start | Settle | Publish | Fail | Return
 """The events that a worker sends about its own attempt."""
 
 _RETRY_OR_END: frozenset[Status] = frozenset({"retrying", "failed", "timed_out"})
-_TRY_AGAIN: frozenset[Status] = frozenset({"queued", "retrying"})
+_OF_ATTEMPTS = Settle | Fail | Lose | Return
+"""Events that end an attempt: without a holder there is none to end."""
 
 TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("queued", Assign): frozenset({"assigned"}),
@@ -97,7 +98,13 @@ TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("running", Cancel): frozenset({"canceled"}),
     ("queued", Pause): frozenset({"paused"}),
     ("retrying", Pause): frozenset({"paused"}),
-    ("paused", Resume): _TRY_AGAIN,
+    ("assigned", Pause): frozenset({"paused"}),
+    ("running", Pause): frozenset({"paused"}),
+    ("paused", Resume): frozenset({"queued", "retrying", "running"}),
+    ("paused", Settle): frozenset({"running"}),
+    ("paused", Fail): frozenset({"paused", "failed", "timed_out"}),
+    ("paused", Lose): frozenset({"paused"}),
+    ("paused", Return): frozenset({"paused"}),
     ("failed", Retry): frozenset({"queued"}),
     ("canceled", Retry): frozenset({"queued"}),
     ("timed_out", Retry): frozenset({"queued"}),
@@ -133,6 +140,8 @@ def advance(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
     settled = job.winner is not None and job.status == "running"
     if allowed is None or (settled and not isinstance(event, Publish | Fail)):
         raise NotAllowed(job, event)
+    if isinstance(event, _OF_ATTEMPTS) and not job.is_held:
+        raise NotAllowed(job, event)
     if isinstance(event, Publish) and not settled:
         raise NotAllowed(job, event)
     decision = _decide(job, event, now, policy, rng)
@@ -157,15 +166,14 @@ def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
         case Lose():
             return _lost(job, now, policy, rng)
         case Return():
-            return Decision(change(_released(job), status="queued"), event.why)
+            return Decision(change(_released(job), status=_unless_paused(job, "queued")), event.why)
         case Cancel():
             reason = Failure("canceled", "canceled", "Canceled by a user.")
             return Decision(_final(job, "canceled", reason, now), "canceled by a user")
         case Pause():
-            return Decision(change(job, status="paused"), "paused by a user")
+            return Decision(_paused(job), "paused by a user")
         case Resume():
-            waits = job.eligible_at is not None and job.eligible_at > now
-            return Decision(change(job, status="retrying" if waits else "queued"), "resumed by a user")
+            return Decision(change(job, status=_resumed(job, now)), "resumed by a user")
         case Retry():
             return Decision(_fresh(job), "retried by a user")
 
@@ -191,8 +199,32 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
 def _settled(job: Job, result: Result) -> Job:
     fps = round(result.frames / result.encode_seconds, 1) if result.encode_seconds > 0 else None
     return msgspec.structs.replace(
-        job, winner=job.attempt, result=result, progress=100.0, fps=fps, speed=result.speed, eta=None
+        job,
+        status="running",
+        winner=job.attempt,
+        result=result,
+        progress=100.0,
+        fps=fps,
+        speed=result.speed,
+        eta=None,
     )
+
+
+def _paused(job: Job) -> Job:
+    """A job that runs stays where it is, without a pace; one that was only assigned has nothing there to go on with."""
+    still = msgspec.structs.replace(job, status="paused", fps=None, speed=None, eta=None)
+    return _released(still) if job.status == "assigned" else still
+
+
+def _resumed(job: Job, now: float) -> Status:
+    if job.is_held:
+        return "running"
+    return "retrying" if job.eligible_at is not None and job.eligible_at > now else "queued"
+
+
+def _unless_paused(job: Job, status: Status) -> Status:
+    """The status of a job that would go on by itself: what a user has paused stays paused until it is resumed."""
+    return "paused" if job.status == "paused" else status
 
 
 def _published(job: Job, now: float) -> Job:
@@ -261,7 +293,7 @@ def _ended_attempt(
     wait = policy.backoff(job.failures + job.crashes, rng)
     waiting = msgspec.structs.replace(
         _released(job),
-        status="retrying",
+        status=_unless_paused(job, "retrying"),
         eligible_at=now + wait,
         failure_reason=failure.reason,
         error_code=failure.code,
@@ -271,6 +303,8 @@ def _ended_attempt(
 
 
 def _lost(job: Job, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+    if job.status == "paused":  # an engine that stands still takes no worker with it
+        return Decision(_released(job), "its worker stopped answering; it begins anew when it is resumed")
     if job.status == "assigned":  # no engine was started: it cannot be the job's fault
         return _ended_attempt(job, WORKER_LOST, True, now, policy, rng)
     crashed = msgspec.structs.replace(job, crashes=job.crashes + 1)

@@ -7,8 +7,8 @@ import re
 
 _BITRATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmMgG]?)(?:bps|bit/s|b/s)?")
 _BITRATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h)?")
-_DURATION_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)?")
+_DURATION_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 
 
@@ -22,12 +22,26 @@ def parse_bitrate(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from ``"90"``, ``"1.5s"``, ``"250ms"``, ``"2m"`` or ``"1h"``; ValueError when it is none of these."""
+    """Seconds from ``"90"``, ``"1.5s"``, ``"250ms"``, ``"2m"``, ``"1h"`` or ``"30d"``; ValueError when it is none."""
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match["number"]) * _DURATION_UNITS[match["unit"]] if match else math.inf
     if math.isinf(seconds):
-        raise ValueError(f"{_shown(text)} is not a duration; write seconds, or 250ms, 90s, 2m, 1h")
+        raise ValueError(f"{_shown(text)} is not a duration; write seconds, or 250ms, 90s, 2m, 1h, 30d")
     return seconds
+
+
+def parse_retention(text: str) -> float | None:
+    """How many seconds to keep something: a duration with its unit; None, for ever, from ``"forever"`` or ``"0"``."""
+    if text.strip() == "forever":
+        return None
+    advice = "write a number with a unit (s, m, h, d), such as 12h or 30d, or forever"
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"{_shown(text)} is not a time to keep jobs; {advice}") from error
+    if seconds and not text.strip()[-1].isalpha():  # 90 may be meant as days, and what is forgotten is gone
+        raise ValueError(f"{_shown(text)} has no unit; {advice}")
+    return seconds or None
 
 
 def parse_count(text: str) -> int:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from reelmill.domain.capability import Needs
 from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue
+from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
 from reelmill.domain.media_path import check_media_path
+from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
 from reelmill.domain.scenario import Scenario, find_scenario
+from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 
 SYNTHETIC_SECONDS = 10.0
@@ -21,8 +23,7 @@ SYNTHETIC_SECONDS = 10.0
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 86_400.0
 CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
-_MAX_LABELS, _MAX_LABEL_CHARS, _MAX_KEY_CHARS = 32, 128, 200
-_LABEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_MAX_KEY_CHARS = 200
 
 
 class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,6 +46,8 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     priority: Priority = "medium"
     parameters: RequestedParameters = RequestedParameters()
     labels: dict[str, str] = {}
+    tenant: str = DEFAULT_TENANT
+    node_labels: dict[str, str] = {}
     idempotency_key: str | None = None
     confidence: str | int | float | None = None
 
@@ -56,18 +59,23 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
     except NotFound as error:
         raise InvalidField("scenario", str(error)) from None
     parameters = _check_parameters(request.parameters, scenario, job_id, media_root)
-    _check_labels(request.labels)
+    check_tenant(request.tenant)
+    check_labels("labels", request.labels)
+    check_labels("node_labels", request.node_labels)
+    node_labels = dict(sorted(request.node_labels.items()))
     if isinstance(request.confidence, str):
-        check_plain("confidence", request.confidence, _MAX_LABEL_CHARS)
+        check_plain("confidence", request.confidence, MOST_LABEL_CHARS)
     return NewJob(
         id=job_id,
+        tenant=request.tenant,
         scenario=scenario.name,
         engine=request.engine,
         queue=request.queue,
         priority=request.priority,
         parameters=parameters,
-        needs=Needs(request.engine, scenario.codec, scenario.cost),
+        needs=Needs(request.engine, scenario.codec, scenario.cost, request.tenant, tuple(node_labels.items())),
         labels=request.labels,
+        node_labels=node_labels,
         confidence=request.confidence,
         idempotency_key=request.idempotency_key,
         fingerprint=_fingerprint(request),
@@ -96,23 +104,29 @@ def _check_parameters(
         source = check_media_path("parameters.input", asked.input, media_root)
     elif duration is None:
         duration = SYNTHETIC_SECONDS
-    output = asked.output
-    if output is None:
-        stem = f"{PurePosixPath(source).stem[:80]}-{scenario.name}-" if source else ""
-        output = f"outputs/{stem}{job_id}.mp4"
-    output = check_media_path("parameters.output", output, media_root)
-    if PurePosixPath(output).suffix.lower() not in CONTAINERS:
-        raise InvalidField("parameters.output", f"{output!r} must end in {' or '.join(CONTAINERS)}")
-    if output == source:
-        raise InvalidField("parameters.output", "is the input itself")
     return Parameters(
         duration=duration,
         bitrate=bitrate,
         input=source,
-        output=output,
+        output=_choose_output(asked.output, source, scenario, job_id, media_root),
         overwrite=asked.overwrite,
         timeout=_check_seconds("parameters.timeout", asked.timeout),
     )
+
+
+def _choose_output(
+    asked: str | None, source: str | None, scenario: Scenario, job_id: str, media_root: Path | None
+) -> str:
+    if asked is None and source is None:
+        return f"outputs/{job_id}.mp4"  # all of our own making
+    if asked is None:
+        asked = f"outputs/{PurePosixPath(source or '').stem[:80]}-{scenario.name}-{job_id}.mp4"
+    output = check_media_path("parameters.output", asked, media_root)
+    if PurePosixPath(output).suffix.lower() not in CONTAINERS:
+        raise InvalidField("parameters.output", f"{output!r} must end in {' or '.join(CONTAINERS)}")
+    if output == source:
+        raise InvalidField("parameters.output", "is the input itself")
+    return output
 
 
 def _check_bitrate(asked: int | str, scenario: Scenario) -> int:
@@ -131,20 +145,3 @@ def _check_seconds(field: str, seconds: float | None) -> float | None:
     if seconds is not None and not (math.isfinite(seconds) and MIN_SECONDS <= seconds <= MAX_SECONDS):
         raise InvalidField(field, f"{seconds:g} is out of range ({MIN_SECONDS:g} to {MAX_SECONDS:g} seconds)")
     return seconds
-
-
-def check_plain(field: str, text: str, most: int) -> None:
-    """InvalidField when a free text is longer than ``most`` characters or cannot be stored."""
-    if len(text) > most:
-        raise InvalidField(field, f"is longer than {most} characters")
-    if "\0" in text:  # which no database stores
-        raise InvalidField(field, "contains a NUL character")
-
-
-def _check_labels(labels: dict[str, str]) -> None:
-    if len(labels) > _MAX_LABELS:
-        raise InvalidField("labels", f"has {len(labels)} entries; {_MAX_LABELS} are allowed")
-    for name, value in labels.items():
-        if len(name) > _MAX_LABEL_CHARS or not _LABEL_NAME.fullmatch(name):
-            raise InvalidField("labels", f"{name[:_MAX_LABEL_CHARS]!r} is not a label name (letters, digits, . _ / -)")
-        check_plain(f"labels.{name}", value, _MAX_LABEL_CHARS)

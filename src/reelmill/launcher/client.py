@@ -87,6 +87,10 @@ class MasterClient:
         content = None if body is None else msgspec.json.encode(body)
         return await self._ask("POST", path, kind, content=content)
 
+    async def put(self, path: str, body: Any) -> Any:
+        """The answer to PUT, decoded; errors as for ``get``."""
+        return await self._ask("PUT", path, object, content=msgspec.json.encode(body))
+
     async def health(self) -> Health:
         """How the farm is, healthy or not; what answers must be a reelmill. A broken exchange is tried again."""
         return await self._ask("GET", "/health", Health, also=503, patience=_HEALTH_PATIENCE, wait=_health_wait)

@@ -57,15 +57,22 @@ def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | Non
 
 
 def _can_any(nodes: Sequence[NodeState], plan: LaunchPlan, scenario: Scenario) -> bool:
-    needs = Needs(plan.engine, scenario.codec, scenario.cost)
+    needs = Needs(plan.engine, scenario.codec, scenario.cost, node_labels=tuple(plan.node_labels.items()))
     return any(can_run(node.capabilities, needs) for node in nodes)
 
 
 def _lack(nodes: Sequence[NodeState], plan: LaunchPlan, scenario: Scenario) -> str:
+    missing = {name: value for name, value in plan.node_labels.items() if not _any_carries(nodes, name, value)}
+    if missing:
+        return "the label " + ", ".join(f"{name}={value}" for name, value in missing.items())
     if plan.engine != "auto" and not any(node.capabilities.engines.get(plan.engine) for node in nodes):
         return plan.engine
     engine = "" if plan.engine == "auto" else f" of {plan.engine}"
     return f"an {scenario.codec} encoder{engine}"
+
+
+def _any_carries(nodes: Sequence[NodeState], name: str, value: str) -> bool:
+    return any(node.capabilities.labels.get(name) == value for node in nodes)
 
 
 class Lookout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -12,11 +12,13 @@ import msgspec
 import uuid_utils
 
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
+from reelmill.domain.label import parse_labels
 from reelmill.domain.media_path import check_media_path
 from reelmill.domain.quantity import parse_bitrate, parse_count, parse_duration
 from reelmill.domain.request import JobRequest, RequestedParameters, accept
 from reelmill.domain.scenario import CATALOGUE, RANDOM, Scenario, find_scenario
 from reelmill.domain.suggestion import unknown_name
+from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 from reelmill.launcher.plan import LaunchPlan, Mix, Span, mix
 
@@ -62,6 +64,8 @@ def read_plan(
     bitrate: str | None = None,
     source: str | None = None,
     seed: str | int | None = None,
+    tenant: str = DEFAULT_TENANT,
+    node_labels: Sequence[str] = (),
 ) -> LaunchPlan:
     """The plan; InvalidField naming the option that is wrong. Without a seed, one is drawn.
 
@@ -85,7 +89,10 @@ def read_plan(
         duration=length if length is not None or source is not None else DEFAULT_DURATION,
         bitrate=_read_span("--bitrate", bitrate, parse_bitrate),
         input=path,
+        tenant=tenant,
+        node_labels=parse_labels("--node-label", node_labels),
     )
+    _rename_field(lambda: check_tenant(tenant))
     _check_corners(plan)
     return plan
 

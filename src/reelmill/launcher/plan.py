@@ -14,6 +14,7 @@ import msgspec
 from reelmill.domain.job import EngineChoice, Priority, Queue
 from reelmill.domain.request import RequestedParameters
 from reelmill.domain.scenario import Scenario
+from reelmill.domain.tenant import DEFAULT_TENANT
 
 T = TypeVar("T")
 
@@ -64,16 +65,20 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     duration: Span | None = None
     bitrate: Span | None = None
     input: str | None = None
+    tenant: str = DEFAULT_TENANT
+    node_labels: dict[str, str] = {}
 
 
-class JobPayload(msgspec.Struct, frozen=True):
-    """One job as it is asked for; every choice is written out."""
+class JobPayload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One job as it is asked for; every choice that was drawn is written out."""
 
     scenario: str
     engine: EngineChoice
     queue: Queue
     priority: Priority
     parameters: RequestedParameters
+    tenant: str = DEFAULT_TENANT
+    node_labels: dict[str, str] = {}
 
 
 def plan_jobs(plan: LaunchPlan) -> Iterator[JobPayload]:
@@ -98,6 +103,8 @@ def plan_jobs(plan: LaunchPlan) -> Iterator[JobPayload]:
                 bitrate=_draw_bitrate(plan, scenario, bitrate_share),
                 input=plan.input,
             ),
+            plan.tenant,
+            plan.node_labels,
         )
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from reelmill.bus.protocol import Bus
-from reelmill.bus.words import WORK
 from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
+from reelmill.errors import Unavailable
 from reelmill.master.metrics import Metrics
 from reelmill.store.protocol import Store, Tx
 from reelmill.store.transition import Rules
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Farm(NamedTuple):
@@ -35,11 +36,29 @@ class Farm(NamedTuple):
         """What a change that happens now is judged by."""
         return Rules(self.clock.now(), self.policy, self.rng)
 
-    async def change(self, work: Callable[[Tx, Rules], T]) -> T:
-        """Run ``work`` durably, judged by the rules of this moment."""
+    async def change(self, work: Callable[[Tx, Rules], T], *, waits_for_no_row: bool = False) -> T:
+        """Run ``work`` durably, judged by the rules of this moment; see `Store.write`."""
         rules = self.rules()
-        return await self.store.write(lambda tx: work(tx, rules))
+        return await self.store.write(lambda tx: work(tx, rules), waits_for_no_row=waits_for_no_row)
 
-    async def announce_work(self, why: str) -> None:
-        """Ring the doorbell: there may be something to claim."""
-        await WORK.tell(self.bus, why)
+    async def change_together(
+        self,
+        items: Sequence[T],
+        work: Callable[[Tx, Sequence[T], Rules], Sequence[R]],
+        *,
+        waits_for_no_row: bool = False,
+    ) -> list[R | Exception]:
+        """What ``work`` makes of each item, all in one commit.
+
+        When one of them makes that fail, each by itself, so that only the one at fault has its error instead.
+        Unavailable when the store takes nothing now.
+        """
+        try:
+            return list(await self.change(lambda tx, rules: work(tx, items, rules), waits_for_no_row=waits_for_no_row))
+        except Unavailable:  # all of them would hear the same
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+        alone = [await self.change_together([item], work, waits_for_no_row=waits_for_no_row) for item in items]
+        return [outcome for [outcome] in alone]

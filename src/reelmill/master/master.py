@@ -10,11 +10,12 @@ from reelmill.domain.retry import RetryPolicy
 from reelmill.master.api.app import create_app
 from reelmill.master.farm import Farm
 from reelmill.master.metrics import Metrics
+from reelmill.master.pruner import Pruner, Trimmer
 from reelmill.master.reaper import Reaper
 from reelmill.master.scheduler import Scheduler
 from reelmill.master.server import HttpServer
 from reelmill.master.settler import Settler
-from reelmill.service import Service, stop_all
+from reelmill.service import PeriodicService, Service, stop_all
 from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 
@@ -40,14 +41,22 @@ class Master(Service):
             metrics=Metrics(),
         )
         self._server = HttpServer(
-            create_app(self.farm, f"{settings.host},{settings.allowed_hosts}"), settings.host, settings.port
+            create_app(self.farm, f"{settings.host},{settings.allowed_hosts}", self._find_troubles),
+            settings.host,
+            settings.port,
         )
         self._services: list[Service] = [
             Settler(self.farm),
             Scheduler(self.farm),
             Reaper(self.farm, workers_died_too=alone),
+            Pruner(self.farm, settings.retention_seconds),
+            Trimmer(self.farm),
             self._server,
         ]
+
+    def _find_troubles(self) -> list[str]:
+        troubles = [service.trouble for service in self._services if isinstance(service, PeriodicService)]
+        return [trouble for trouble in troubles if trouble is not None]
 
     @property
     def url(self) -> str:

@@ -27,6 +27,7 @@ class Metrics:
         self.reports = self._counter("reports", "Reports of workers that counted.")
         self.stale = self._counter("stale_reports", "Reports of workers that came too late and were dropped.")
         self.expired = self._counter("leases_expired", "Leases that ran out because a worker stopped answering.")
+        self.pruned = self._counter("jobs_pruned", "Jobs forgotten by this master because they ended long ago.")
 
     def _counter(self, name: str, help_text: str) -> Counter:
         return Counter(f"reelmill_{name}", help_text, registry=self.registry)

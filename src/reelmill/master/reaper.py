@@ -55,7 +55,6 @@ class Reaper(PeriodicService):
         if expired:
             log.warning("leases_expired", jobs=expired)
             self._farm.metrics.expired.inc(expired)
-            await self._farm.announce_work("leases ran out")
         await self._farm.change(lambda tx, rules: forget_gone(tx, rules.now - FORGET_NODE_SECONDS))
         return expired
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from reelmill.bus.protocol import Subscription
-from reelmill.bus.words import CLAIM, GONE, ROOM, WORK, Claim, Room
-from reelmill.domain.attempt import Grant
+from reelmill.bus.words import CLAIM, GONE, ROOM, Claim, Room
+from reelmill.domain.attempt import Grant, Offer
 from reelmill.master.farm import Farm
 from reelmill.service import PeriodicService
 from reelmill.store.claim import claim, next_due
+from reelmill.store.protocol import Tx
+from reelmill.store.transition import Rules
 
 _CHECK_SECONDS = 5.0
-"""How often parked claims are tried again although no word came: words may be lost."""
+"""How often parked claims are tried again although nothing rang: a ring may be lost."""
+
+_AT_ONCE = 32
+"""Claims that share a commit."""
 
 
 class _Parked:
@@ -27,7 +33,7 @@ class _Parked:
 
 
 class Scheduler(PeriodicService):
-    """Answers claims. Each round tries all parked claims together; every word about new work starts a round."""
+    """Answers claims. Each round tries all parked claims together; the store's doorbell starts one."""
 
     def __init__(self, farm: Farm) -> None:
         super().__init__(_CHECK_SECONDS)
@@ -36,6 +42,7 @@ class Scheduler(PeriodicService):
         self._trying = asyncio.Lock()
         self._due: float | None = None
         self._subscriptions: list[Subscription] = []
+        self._unlisten: Callable[[], None] | None = None
 
     async def start(self) -> None:
         await super().start()
@@ -44,14 +51,17 @@ class Scheduler(PeriodicService):
             self._subscriptions = [
                 await CLAIM.answer(bus, self._answer),
                 await ROOM.listen(bus, self._note_room),
-                await WORK.listen(bus, self._note_work),
                 await GONE.listen(bus, self._unpark),
             ]
+            self._unlisten = self._farm.store.doorbell.listen(self.wake)
 
     async def stop(self) -> None:
         for subscription in self._subscriptions:
             await subscription.close()
         self._subscriptions = []
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
         await super().stop()
         for node_id in list(self._parked):
             await self._unpark(node_id)
@@ -82,9 +92,6 @@ class Scheduler(PeriodicService):
         async with self._trying:  # a try under way may be about to grant it something
             self._answer_parked(node_id, [])
 
-    async def _note_work(self, _why: str) -> None:
-        self.wake()
-
     def _answer_parked(self, node_id: str, grants: list[Grant]) -> None:
         parked = self._parked.pop(node_id, None)
         if parked is not None and not parked.served.done():
@@ -100,17 +107,25 @@ class Scheduler(PeriodicService):
         """Try every parked claim once."""
         self._due = None
         async with self._trying:
-            tries = [self._try(parked) for parked in list(self._parked.values())]
-            outcomes = await asyncio.gather(*tries, return_exceptions=True)  # none goes on without the lock
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+            parked = list(self._parked.values())
+            for start in range(0, len(parked), _AT_ONCE):
+                await self._try(parked[start : start + _AT_ONCE])
         self._due = await self._farm.store.read(next_due) if self._parked else None
 
-    async def _try(self, parked: _Parked) -> None:
-        offer = parked.offer
-        grants = await self._farm.change(lambda tx, rules: claim(tx, offer, self._farm.lease_seconds, rules))
-        if grants:
-            self._farm.metrics.claims.inc()
-            self._farm.metrics.grants.inc(len(grants))
-            self._answer_parked(offer.node_id, grants)
+    async def _try(self, parked: Sequence[_Parked]) -> None:
+        """One after the other in one commit: between the claims of one master the order is exact."""
+        offers = [one.offer for one in parked]
+        failed: Exception | None = None
+        answers = await self._farm.change_together(offers, self._claim_each, waits_for_no_row=True)
+        for offer, grants in zip(offers, answers, strict=True):
+            if isinstance(grants, Exception):
+                failed = grants
+            elif grants:
+                self._farm.metrics.claims.inc()
+                self._farm.metrics.grants.inc(len(grants))
+                self._answer_parked(offer.node_id, grants)
+        if failed is not None:
+            raise failed
+
+    def _claim_each(self, tx: Tx, offers: Sequence[Offer], rules: Rules) -> list[list[Grant]]:
+        return [claim(tx, offer, self._farm.lease_seconds, rules) for offer in offers]

@@ -7,8 +7,6 @@ import structlog
 from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import BEAT, GARBAGE, GONE, GOODBYE, REPORT, Beat
 from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer
-from reelmill.domain.lifecycle import Fail, Return
-from reelmill.errors import ReelmillError
 from reelmill.master.farm import Farm
 from reelmill.service import Service
 from reelmill.store.attempts import beat, find_garbage, report, say_goodbye
@@ -39,36 +37,23 @@ class Settler(Service):
         self._subscriptions = []
 
     async def _hear_reports(self, reports: list[AttemptReport]) -> list[bool]:
-        verdicts = await self._judge(reports)
+        outcomes = await self._farm.change_together(reports, report)
+        for said, outcome in zip(reports, outcomes, strict=True):
+            if isinstance(outcome, Exception):  # asked again it would fail again: the attempt ends by its lease
+                log.error("report_failed", job=said.key.job_id, attempt=said.key.attempt, exc_info=outcome)
+        verdicts = [outcome is True for outcome in outcomes]
         self._farm.metrics.reports.inc(sum(verdicts))
         self._farm.metrics.stale.inc(len(verdicts) - sum(verdicts))
-        if any(isinstance(said.event, Fail | Return) for said in reports):
-            await self._farm.announce_work("an attempt ended without a result")
         return verdicts
-
-    async def _judge(self, reports: list[AttemptReport]) -> list[bool]:
-        """All in one commit; when one of them is more than the store can take, each by itself."""
-        try:
-            return await self._farm.change(lambda tx, rules: report(tx, reports, rules))
-        except ReelmillError:
-            raise
-        except Exception:
-            log.exception("reports_failed", count=len(reports))
-            if len(reports) == 1:  # asked again it would fail again: the attempt ends by its lease
-                return [False]
-        return [verdict for said in reports for verdict in await self._judge([said])]
 
     async def _hear_beat(self, word: Beat) -> BeatAnswer:
         lease = self._farm.lease_seconds
-        answer, taken_back = await self._farm.change(lambda tx, rules: beat(tx, word.node, word.held, lease, rules))
-        if taken_back:
-            await self._farm.announce_work("jobs never reached their worker")
+        answer, _ = await self._farm.change(lambda tx, rules: beat(tx, word.node, word.held, lease, rules))
         return answer
 
     async def _hear_goodbye(self, node_id: str) -> None:
         await self._farm.change(lambda tx, rules: say_goodbye(tx, node_id, rules))
         await GONE.tell(self._farm.bus, node_id)
-        await self._farm.announce_work("a worker left")
 
     async def _hear_garbage(self, keys: list[AttemptKey]) -> list[AttemptKey]:
         return await self._farm.store.read(lambda tx: find_garbage(tx, keys))

@@ -9,13 +9,13 @@ import msgspec
 from sqlalchemy import bindparam, select, text, update
 
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatAnswer, Progress, UnpublishedOutput
-from reelmill.domain.job import ACTIVE, Job
+from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
 from reelmill.store.nodes import note_all_departures, note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
-from reelmill.store.schema import jobs
+from reelmill.store.schema import IS_HELD, jobs
 from reelmill.store.transition import Changes, Rules, change_all, load_many, load_numbers
 
 GRANT_SECONDS = 5.0
@@ -28,11 +28,13 @@ class _Held(NamedTuple):
     sequence_number: int
     key: AttemptKey
     assigned_at: float
+    is_paused: bool
 
 
-_IS_HELD = text("status IN ('assigned','running')")  # written out: an executemany takes no list parameter
-_HELD = select(jobs.c.sequence_number, jobs.c.id, jobs.c.attempt, jobs.c.assigned_at).where(
-    jobs.c.node_id == bindparam("node_id"), _IS_HELD
+_HELD = (  # in the order in which all lock them
+    select(jobs.c.sequence_number, jobs.c.id, jobs.c.attempt, jobs.c.assigned_at, jobs.c.status)
+    .where(jobs.c.node_id == bindparam("node_id"), IS_HELD)
+    .order_by(jobs.c.sequence_number)
 )
 _RENEW = (
     update(jobs)
@@ -40,15 +42,15 @@ _RENEW = (
         jobs.c.sequence_number == bindparam("fence_sequence"),
         jobs.c.attempt == bindparam("fence_attempt"),
         jobs.c.node_id == bindparam("fence_node"),
-        _IS_HELD,
+        IS_HELD,
     )
     .values(
         lease_until=bindparam("lease_until"),
-        # a settled job is complete whatever an old sign of life says
+        # a settled job is complete, and a paused one has no pace, whatever an old sign of life says
         progress=text("CASE WHEN winner IS NULL THEN :progress ELSE progress END"),
-        fps=text("CASE WHEN winner IS NULL THEN :fps ELSE fps END"),
-        speed=text("CASE WHEN winner IS NULL THEN :speed ELSE speed END"),
-        eta=bindparam("eta"),
+        fps=text("CASE WHEN winner IS NULL AND status <> 'paused' THEN :fps ELSE fps END"),
+        speed=text("CASE WHEN winner IS NULL AND status <> 'paused' THEN :speed ELSE speed END"),
+        eta=text("CASE WHEN winner IS NULL AND status <> 'paused' THEN :eta ELSE eta END"),
     )
 )
 _UNPUBLISHED = (
@@ -56,14 +58,14 @@ _UNPUBLISHED = (
     .where(jobs.c.status == "running", jobs.c.winner.is_not(None), jobs.c.lease_until < bindparam("now"))
     .limit(_PUBLISHES_AT_ONCE)
 )
-_STATE_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.status).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+_HOLD_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.lease_until).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 _KEEP_LOG = text(  # the first log of an attempt is the one that tells what happened
     "INSERT INTO logs (sequence_number, attempt, node_name, command, text) "
     "VALUES (:sequence_number, :attempt, :node_name, :command, :text) ON CONFLICT (sequence_number, attempt) DO NOTHING"
 )
 _EXPIRED = (
     select(jobs.c.sequence_number)
-    .where(_IS_HELD, jobs.c.winner.is_(None), jobs.c.lease_until < bindparam("now"))
+    .where(IS_HELD, jobs.c.winner.is_(None), jobs.c.lease_until < bindparam("now"))
     .limit(bindparam("most"))
 )
 
@@ -91,12 +93,14 @@ def beat(
         renewed=list(valid),
         drop=[key for key in said if key not in valid],
         publish=_hand_over_publishing(tx, node, lease_seconds, rules),
+        paused=[attempt.key for attempt in renewed if attempt.is_paused],
     )
     return answer, len(unknown)
 
 
 def _held_by(tx: Tx, node_id: str) -> list[_Held]:
-    return [_Held(row[0], AttemptKey(row[1], row[2]), row[3]) for row in tx.execute(_HELD, {"node_id": node_id})]
+    rows = tx.execute(_HELD, {"node_id": node_id})
+    return [_Held(row[0], AttemptKey(row[1], row[2]), row[3], row[4] == "paused") for row in rows]
 
 
 def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: float) -> dict[str, object]:
@@ -113,14 +117,16 @@ def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: floa
 
 
 def _take_back(tx: Tx, held: Sequence[_Held], why: str, rules: Rules) -> None:
-    """Let what is not settled wait again."""
-    change_all(tx, load_numbers(tx, [attempt.sequence_number for attempt in held]), Return(why), rules)
+    """Let what is not settled wait again, if it is still that attempt which is held."""
+    attempts = {attempt.key for attempt in held}
+    loaded = load_numbers(tx, [attempt.sequence_number for attempt in held])
+    change_all(tx, [job for job in loaded if AttemptKey(job.id, job.attempt) in attempts], Return(why), rules)
 
 
 def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: Rules) -> list[UnpublishedOutput]:
     """Settled jobs whose worker was lost before the rename: this node finishes them."""
     orders: list[UnpublishedOutput] = []
-    for job in load_numbers(tx, tx.execute(_UNPUBLISHED, {"now": rules.now}).scalars().all()):
+    for job in _expired(load_numbers(tx, tx.execute(_UNPUBLISHED, {"now": rules.now}).scalars().all()), rules):
         if job.result is None:
             continue
         tx.execute(
@@ -135,6 +141,7 @@ def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: R
 
 def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]:
     """Apply the reports in order; for each whether it counts. A repeat of one that counted counts again."""
+    reports = [said.storable() for said in reports]
     changes = Changes(load_many(tx, sorted({said.key.job_id for said in reports})))
     verdicts = [_apply(changes, said, rules) for said in reports]
     changes.write(tx)
@@ -162,16 +169,16 @@ def _apply(changes: Changes, said: AttemptReport, rules: Rules) -> bool:
 def _is_repeat(job: Job, said: AttemptReport) -> bool:
     match said.event:
         case Start():
-            return job.status == "running"
+            return job.is_held  # ... and paused since
         case Settle():
             return job.winner == said.key.attempt and job.result == said.event.result
         case Publish():
             return job.status == "completed" and job.winner == said.key.attempt
         case Fail(failure):
             why = (job.failure_reason, job.error_code, job.error)
-            return job.status not in ACTIVE and why == msgspec.structs.astuple(failure)
+            return not job.is_held and why == msgspec.structs.astuple(failure)
         case Return():
-            return job.status == "queued" and job.attempt > 0
+            return job.status in ("queued", "paused") and not job.is_held and job.attempt > 0
 
 
 def _log_row(job: Job, attempt: int, log: AttemptLog) -> dict[str, Any]:
@@ -191,31 +198,32 @@ def find_garbage(tx: Tx, keys: Sequence[AttemptKey]) -> list[AttemptKey]:
     """Those of the attempts that are over for good. An attempt at an unknown job may be another farm's: it is not."""
     garbage: list[AttemptKey] = []
     for some in chunks(list(keys)):
-        rows = tx.execute(_STATE_OF, {"ids": [key.job_id for key in some]})
-        known = {row.id: (row.attempt, row.status) for row in rows}
-        for key in some:
-            attempt, status = known.get(key.job_id, (key.attempt, "running"))
-            if attempt != key.attempt or status not in ACTIVE:
-                garbage.append(key)
+        rows = tx.execute(_HOLD_OF, {"ids": [key.job_id for key in some]})
+        held = {row.id: None if row.lease_until is None else row.attempt for row in rows}
+        garbage += [key for key in some if held.get(key.job_id, key.attempt) != key.attempt]
     return garbage
 
 
 def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
     """Take jobs from workers that stopped answering; how many (at most ``most``)."""
-    expired = tx.execute(_EXPIRED, {"now": rules.now, "most": most}).scalars().all()
-    change_all(tx, load_numbers(tx, expired), Lose(), rules)
-    return len(expired)
+    numbers = tx.execute(_EXPIRED, {"now": rules.now, "most": most}).scalars().all()
+    return len(change_all(tx, _expired(load_numbers(tx, numbers), rules), Lose(), rules))
+
+
+def _expired(loaded: Sequence[Job], rules: Rules) -> list[Job]:
+    """Without those that another master renewed, or took, between the look and the lock."""
+    return [job for job in loaded if job.lease_until is not None and job.lease_until < rules.now]
 
 
 def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: float) -> None:
     """After the clock was set back: no lease and no backoff ends later than one that begins now would."""
-    held = update(jobs).where(_IS_HELD, jobs.c.lease_until > now + lease_seconds)
+    held = update(jobs).where(IS_HELD, jobs.c.lease_until > now + lease_seconds)
     tx.execute(held.values(lease_until=now + lease_seconds))
-    waiting = update(jobs).where(jobs.c.status == "retrying", jobs.c.eligible_at > now + longest_backoff)
-    tx.execute(waiting.values(eligible_at=now + longest_backoff))
+    waiting = update(jobs).where(jobs.c.due_at > now + longest_backoff)
+    tx.execute(waiting.values(eligible_at=now + longest_backoff, due_at=now + longest_backoff))
 
 
 def void_all_leases(tx: Tx, rules: Rules) -> None:
     """End every lease now: only when no worker can be alive, as after the start of a farm that is one process."""
-    tx.execute(update(jobs).where(_IS_HELD).values(lease_until=rules.now - 1))
+    tx.execute(update(jobs).where(IS_HELD).values(lease_until=rules.now - 1))
     note_all_departures(tx, rules.now)

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from sqlalchemy import bindparam, or_, select
 
-from reelmill.domain.job import TERMINAL, Job
+from reelmill.domain.job import TERMINAL, Job, Status
 from reelmill.domain.lifecycle import Cancel, Event, Pause, Resume, Retry
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import jobs
@@ -16,7 +16,14 @@ Action = Literal["cancel", "pause", "resume", "retry"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 _EVENTS: dict[Action, Event] = {"cancel": Cancel(), "pause": Pause(), "resume": Resume(), "retry": Retry()}
-_ALREADY: dict[Action, str] = {"cancel": "canceled", "pause": "paused"}
+_ALREADY: dict[Action, frozenset[Status]] = {
+    "cancel": frozenset({"canceled"}),
+    "pause": frozenset({"paused"}),
+    "resume": frozenset({"queued", "retrying", "assigned", "running"}),
+    "retry": frozenset(),
+}
+"""Statuses in which a job is where the action would bring it: to do it again is no error."""
+
 _OPEN_OF_LAUNCH = (
     select(jobs.c.sequence_number)
     .where(
@@ -38,7 +45,7 @@ def act(tx: Tx, job_id: str, action: Action, rules: Rules) -> tuple[Job, Job] | 
     job = load(tx, job_id)
     if job is None:
         return None
-    if job.status == _ALREADY.get(action):
+    if job.status in _ALREADY[action]:
         return job, job
     return job, change(tx, job, _EVENTS[action], rules)
 

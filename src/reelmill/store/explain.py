@@ -1,25 +1,29 @@
-"""What the store knows of why a job does not run."""
+"""What the store knows of why a job does not run, and which waiting jobs no node can ever run."""
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, select, tuple_
+from collections import Counter
+from collections.abc import Sequence
 
-from reelmill.domain.capability import Capabilities, Needs, can_run, units_on
-from reelmill.domain.explanation import MOST_AHEAD, Busy, Explanation, explain
-from reelmill.domain.job import ACTIVE, Job, order_rank
+from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy.exc import NoResultFound
+
+from reelmill.domain.capability import can_run, units_on
+from reelmill.domain.explanation import MOST_AHEAD, Explanation, KeptFor, NodeRoom, Surroundings, explain
+from reelmill.domain.job import Job, order_rank
+from reelmill.domain.node import Node
+from reelmill.errors import NotFound
+from reelmill.store.claim import PATIENCE_SECONDS
+from reelmill.store.lanes import Lane, needs_of, ready_lanes
 from reelmill.store.nodes import list_nodes
 from reelmill.store.protocol import Tx
-from reelmill.store.schema import IS_READY, jobs, lanes
+from reelmill.store.schema import IS_HELD, IS_READY, jobs, lanes
+from reelmill.store.tenants import get_tenant, room_of_tenants
 
-_NEEDS = (
-    select(lanes.c.engine, lanes.c.codec, lanes.c.cost)
-    .join(jobs, jobs.c.lane_id == lanes.c.id)
-    .where(jobs.c.sequence_number == bindparam("number"))
-)
 _HELD_COSTS = (
-    select(jobs.c.node_id, lanes.c.cost)
+    select(jobs.c.node_id, jobs.c.queue, jobs.c.status, lanes.c.cost)
     .join(lanes, jobs.c.lane_id == lanes.c.id)
-    .where(jobs.c.status.in_(sorted(ACTIVE)), jobs.c.winner.is_(None))
+    .where(IS_HELD, jobs.c.winner.is_(None))  # an output that is being published takes no CPU units
 )
 _AHEAD = select(func.count()).select_from(
     select(jobs.c.sequence_number)
@@ -34,28 +38,57 @@ _AHEAD = select(func.count()).select_from(
 
 
 def explain_job(tx: Tx, job: Job, now: float) -> Explanation:
-    """Why the job does not run at ``now``; costs the same however many jobs there are."""
-    needs = Needs(*tx.execute(_NEEDS, {"number": job.sequence_number}).one())
+    """Why the job does not run at ``now``; costs the same however many jobs there are. NotFound when it is gone."""
+    try:
+        needs = needs_of(tx, job.sequence_number)
+    except NoResultFound:  # on PostgreSQL each statement sees what others have committed by then
+        raise NotFound(f"there is no job {job.id!r} any more") from None
     nodes = [node for node in list_nodes(tx, now) if node.status != "offline"]
-    taken: dict[str, int] = {}
-    by_id = {node.id: node for node in nodes}
-    for node_id, cost in tx.execute(_HELD_COSTS):
-        if node_id in by_id:
-            units = units_on(by_id[node_id].capabilities, Needs("auto", "", cost))
-            taken[node_id] = taken.get(node_id, 0) + units
     able = [node.capabilities for node in nodes if can_run(node.capabilities, needs)]
-    busy = [Busy(node, min(taken.get(node.id, 0), node.capabilities.units)) for node in nodes]
-    return explain(job, needs, busy, _count_ahead(tx, job, able), now)
+    rivals = [lane for lane in ready_lanes(tx) if any(can_run(node, lane.needs) for node in able)]
+    rooms = room_of_tenants(tx, {lane.needs.tenant for lane in rivals if lane.has_limit})
+    rivals = [lane for lane in rivals if rooms.get(lane.needs.tenant, 1) > 0 or lane.needs.tenant == job.tenant]
+    around = Surroundings(
+        _look_at(tx, nodes, rivals, job, now), get_tenant(tx, job.tenant), _count_ahead(tx, job, rivals), now
+    )
+    return explain(job, needs, around)
 
 
-def _count_ahead(tx: Tx, job: Job, able: list[Capabilities]) -> int:
-    """Ready jobs that come before this one on some node that could run both."""
-    rivals = [
-        row.id
-        for row in tx.execute(select(lanes))
-        if any(can_run(node, Needs(row.engine, row.codec, row.cost)) for node in able)
+def _look_at(tx: Tx, nodes: Sequence[Node], rivals: Sequence[Lane], job: Job, now: float) -> list[NodeRoom]:
+    """The nodes with what is taken of them, and for which job they are kept, if it comes before this one."""
+    by_id = {node.id: node for node in nodes}
+    taken: Counter[str] = Counter()
+    live: Counter[str] = Counter()
+    paused: Counter[str] = Counter()
+    for node_id, queue, status, cost in tx.execute(_HELD_COSTS):
+        if node_id in by_id:
+            units = units_on(by_id[node_id].capabilities, cost, live=queue == "live")
+            taken[node_id] += units
+            live[node_id] += units if queue == "live" else 0
+            paused[node_id] += units if status == "paused" else 0
+    kept: dict[str, KeptFor] = {}
+    place = (order_rank(job.queue, job.priority), job.sequence_number)
+    for head in sorted(lane.head for lane in rivals):
+        since, node_id = head.passed_over_at, head.reserved_node
+        if since is None or node_id is None or now - since < PATIENCE_SECONDS:
+            continue
+        if (head.rank, head.sequence_number) <= place:
+            kept.setdefault(node_id, KeptFor(head.sequence_number, since))
+    return [
+        NodeRoom(
+            node,
+            min(taken[node.id], node.capabilities.units),
+            live[node.id],
+            min(paused[node.id], node.capabilities.units),
+            kept.get(node.id),
+        )
+        for node in nodes
     ]
+
+
+def _count_ahead(tx: Tx, job: Job, rivals: Sequence[Lane]) -> int:
+    """Ready jobs that come before this one on some node that could run both."""
     if not rivals:
         return 0
-    rank = order_rank(job.queue, job.priority)
-    return tx.execute(_AHEAD, {"lane_ids": rivals, "rank": rank, "number": job.sequence_number}).scalar_one()
+    place = {"rank": order_rank(job.queue, job.priority), "number": job.sequence_number}
+    return tx.execute(_AHEAD, {"lane_ids": [lane.head.lane_id for lane in rivals], **place}).scalar_one()

@@ -7,18 +7,23 @@ each caller still waits for its own durable commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from reelmill.errors import StoreUnavailable
+from reelmill.store.counts import pending_counts, undo_counts, write_counts
+from reelmill.store.doorbell import has_announced
 
 _MOST_AT_ONCE = 512
 _TRIES = 5
+_OWN_FAULT = (IntegrityError, ProgrammingError, DataError)
+"""What one piece of work can do wrong without harm to its neighbours."""
 
 
 class _Work(NamedTuple):
@@ -32,14 +37,19 @@ class _Outcome(NamedTuple):
     error: BaseException | None
 
 
-def run_alone(connection: Connection, run: Callable[[Connection], Any]) -> Any:
-    """Run one piece of work in a transaction of its own."""
+@contextlib.contextmanager
+def transaction(connection: Connection, before_commit: Callable[[Connection], None]) -> Generator[None, None, None]:
+    """A transaction that writes the counts that changed, and calls ``before_commit``, as the last of its deeds."""
     with connection.begin():
-        return run(connection)
+        undo_counts(connection, 0)  # what an earlier one, which was refused, may have left behind
+        has_announced(connection)
+        yield
+        write_counts(connection)
+        before_commit(connection)
 
 
 class GroupCommitWriter:
-    """The single writer thread. ``explain`` turns a driver's error into the one that callers see."""
+    """One writer's thread. ``explain`` turns a driver's error into the one that callers see."""
 
     def __init__(
         self,
@@ -47,15 +57,20 @@ class GroupCommitWriter:
         explain: Callable[[DatabaseError], StoreUnavailable],
         on_death: Callable[[BaseException], None],
         may_pass: Callable[[DatabaseError], bool],
+        before_commit: Callable[[Connection], None],
+        when_several: str | None,
     ) -> None:
         """``on_death`` is called, in the writer's thread, when it cannot go on; later work is refused.
 
         A refusal that ``may_pass`` (two masters in each other's way) is tried again before anyone hears of it.
+        ``when_several`` is a statement said first when several pieces of work share a commit.
         """
         self._engine = engine
         self._explain = explain
         self._on_death = on_death
         self._may_pass = may_pass
+        self._before_commit = before_commit
+        self._when_several = when_several
         self._dead: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -85,7 +100,7 @@ class GroupCommitWriter:
             while self._take_waiting(left):
                 pass
             refused = [_Outcome(work.done, None, StoreUnavailable(f"the store has failed: {error}")) for work in left]
-            self._loop.call_soon_threadsafe(_deliver, refused)
+            self._loop.call_soon_threadsafe(self._deliver, refused)
 
     def _write_until_closed(self) -> None:
         with self._engine.connect() as connection:
@@ -93,9 +108,18 @@ class GroupCommitWriter:
                 batch = [first]
                 closing = self._take_waiting(batch)
                 outcomes = self._commit(connection, batch)
-                self._loop.call_soon_threadsafe(_deliver, outcomes)
+                self._loop.call_soon_threadsafe(self._deliver, outcomes)
                 if closing:
                     return
+
+    def _deliver(self, outcomes: list[_Outcome]) -> None:
+        for done, value, error in outcomes:
+            if done.cancelled():
+                continue
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(value)
 
     def _take_waiting(self, batch: list[_Work]) -> bool:
         """Add what waits already; True when the end mark was among it."""
@@ -111,45 +135,47 @@ class GroupCommitWriter:
 
     def _commit(self, connection: Connection, batch: list[_Work], tries: int = _TRIES) -> list[_Outcome]:
         try:
-            with connection.begin():
-                return [_run_in_savepoint(connection, work) for work in batch]
+            with transaction(connection, self._before_commit):
+                if len(batch) == 1:  # the transaction is protection enough
+                    return [_Outcome(batch[0].done, batch[0].run(connection), None)]
+                if self._when_several is not None:
+                    connection.exec_driver_sql(self._when_several)
+                return [self._run_in_savepoint(connection, work) for work in batch]
         except DatabaseError as error:
-            if tries > 1 and self._may_pass(error):
+            if self._may_pass(error) and len(batch) > 1:
+                # Together they hold what each has locked, in whatever order: alone each goes its way in one order.
+                return [outcome for work in batch for outcome in self._commit(connection, [work])]
+            if self._may_pass(error) and tries > 1:
                 return self._commit(connection, batch, tries - 1)
-            # The database may have undone the whole transaction by itself, as on a full disk: nobody's work counts.
-            refused = self._explain(error)
-            refused.__cause__ = error
+            refused: Exception = error
+            if not (len(batch) == 1 and isinstance(error, _OWN_FAULT)):
+                # The database may have undone all by itself, as on a full disk: nobody's work counts.
+                refused = self._explain(error)
+                refused.__cause__ = error
             return [_Outcome(work.done, None, refused) for work in batch]
         except BaseException as error:
             return [_Outcome(work.done, None, error) for work in batch]
 
+    def _run_in_savepoint(self, connection: Connection, work: _Work) -> _Outcome:
+        connection.exec_driver_sql("SAVEPOINT work")
+        counted = pending_counts(connection)
+        try:
+            value = work.run(connection)
+        except _OWN_FAULT as error:
+            if self._may_pass(error):
+                raise
+            return _undo(connection, work, error, counted)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            return _undo(connection, work, error, counted)
+        connection.exec_driver_sql("RELEASE work")
+        return _Outcome(work.done, value, None)
 
-def _run_in_savepoint(connection: Connection, work: _Work) -> _Outcome:
-    connection.exec_driver_sql("SAVEPOINT work")
-    try:
-        value = work.run(connection)
-    except (IntegrityError, ProgrammingError, DataError) as error:
-        return _undo(connection, work, error)
-    except DatabaseError:
-        raise
-    except Exception as error:
-        return _undo(connection, work, error)
-    connection.exec_driver_sql("RELEASE work")
-    return _Outcome(work.done, value, None)
 
-
-def _undo(connection: Connection, work: _Work, error: Exception) -> _Outcome:
+def _undo(connection: Connection, work: _Work, error: Exception, counted: int) -> _Outcome:
     """Take back what one piece of work did; its neighbours' stays."""
+    undo_counts(connection, counted)
     connection.exec_driver_sql("ROLLBACK TO work")
     connection.exec_driver_sql("RELEASE work")
     return _Outcome(work.done, None, error)
-
-
-def _deliver(outcomes: list[_Outcome]) -> None:
-    for done, value, error in outcomes:
-        if done.cancelled():
-            continue
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(value)

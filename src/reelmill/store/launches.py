@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from reelmill.store.counts import read_launch_counts
 from reelmill.store.protocol import Tx
@@ -41,6 +41,8 @@ class LaunchTimings(msgspec.Struct, frozen=True, kw_only=True):
 
 def get_launch(tx: Tx, launch_id: str) -> Launch | None:
     """The launch of that id."""
+    if "\0" in launch_id:  # PostgreSQL would refuse the whole query
+        return None
     found = _launches(tx, launches.c.id == launch_id, 1)
     return found[0] if found else None
 
@@ -54,6 +56,11 @@ def _launches(tx: Tx, which: ColumnElement[bool], limit: int) -> list[Launch]:
     rows = tx.execute(select(launches).where(which).order_by(launches.c.created_at.desc()).limit(limit)).all()
     by_status = read_launch_counts(tx, [row.id for row in rows])
     return [Launch(id=row.id, name=row.name, created_at=row.created_at, counts=by_status[row.id]) for row in rows]
+
+
+def take_back_launch(tx: Tx, launch_id: str) -> None:
+    """Forget a launch that this very transaction made, and that got no jobs."""
+    tx.execute(delete(launches).where(launches.c.id == launch_id))
 
 
 def launch_timings(tx: Tx, launch_id: str) -> LaunchTimings:

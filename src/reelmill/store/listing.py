@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy import select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Row, select
 
 from reelmill.domain.job import Job
 from reelmill.store.protocol import Tx
-from reelmill.store.rows import SELECT_JOB, job_from_row
+from reelmill.store.retention import KEPT_LOGS, KEPT_TRANSITIONS
+from reelmill.store.rows import JOB_FIELDS, SELECT_JOB, job_from_row
 from reelmill.store.schema import history, jobs, logs
-
-
-class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs: each list that is not empty must contain the job's value; every label must be there."""
-
-    status: list[str] = []
-    queue: list[str] = []
-    priority: list[str] = []
-    scenario: list[str] = []
-    engine: list[str] = []
-    launch: list[str] = []
-    node: list[str] = []
-    tenant: list[str] = []
-    labels: dict[str, str] = {}
+from reelmill.store.selection import JobFilter, Span, find_way
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +43,8 @@ _MOST_DIGITS = 19
 
 def get_job(tx: Tx, reference: str) -> Job | None:
     """The job of that id, or of that sequence number when it is all digits."""
+    if "\0" in reference:  # PostgreSQL would refuse the whole query
+        return None
     match_by = jobs.c.id == reference
     if reference.isascii() and reference.isdigit():
         number = int(reference[:_MOST_DIGITS])
@@ -65,37 +55,46 @@ def get_job(tx: Tx, reference: str) -> Job | None:
     return job_from_row(row) if row is not None else None
 
 
+class Slice(NamedTuple):
+    """Rows of jobs that a filter selects, and behind which number to go on; None when there are no more."""
+
+    rows: Sequence[Row[*tuple[Any, ...]]]
+    following: int | None
+
+
+def read_slice(
+    tx: Tx, wanted: JobFilter, fields: Sequence[str], *, after: int | None, limit: int, newest_first: bool = False
+) -> Slice:
+    """The number and these columns of up to ``limit`` jobs by sequence number, beginning behind the number ``after``.
+
+    There may be fewer, or none, although others follow: one read looks at so many jobs and no more.
+    """
+    way = find_way(tx, wanted)
+    if way is None:
+        return Slice([], None)
+    span = Span.behind(after, downwards=newest_first)
+    last: int | None = None
+    if way.is_long:
+        piece = way.slice(tx, span)
+        if piece is None:
+            return Slice([], None)
+        span, last = piece
+    columns = [jobs.c[name] for name in ("sequence_number", *fields)]
+    rows = tx.execute(way.select(tx, columns, span, limit)).all()
+    return Slice(rows, rows[-1][0] if len(rows) == limit else last)
+
+
 def list_jobs(tx: Tx, wanted: JobFilter, *, after: int | None, limit: int, newest_first: bool = False) -> list[Job]:
     """Up to ``limit`` jobs by sequence number, beginning behind the number ``after``."""
-    query = SELECT_JOB.limit(limit)
-    number = jobs.c.sequence_number
-    if after is not None:
-        query = query.where(number < after if newest_first else number > after)
-    query = query.order_by(number.desc() if newest_first else number)
-    columns = {
-        "status": jobs.c.status,
-        "queue": jobs.c.queue,
-        "priority": jobs.c.priority,
-        "scenario": jobs.c.scenario,
-        "engine": jobs.c.engine,
-        "launch": jobs.c.launch_id,
-        "tenant": jobs.c.tenant,
-    }
-    for name, column in columns.items():
-        if values := getattr(wanted, name):
-            query = query.where(column.in_(values))
-    if wanted.node:
-        query = query.where(jobs.c.node_id.in_(wanted.node) | jobs.c.node_name.in_(wanted.node))
-    for name, value in wanted.labels.items():
-        query = query.where(_labels(tx)[name].as_string() == value)
-    return [job_from_row(row) for row in tx.execute(query)]
-
-
-def _labels(tx: Tx) -> sa.ColumnElement[Any]:
-    """The labels as JSON: SQLite reads it from text, PostgreSQL wants to be told."""
-    if tx.dialect.name == "postgresql":
-        return sa.cast(jobs.c.labels, postgresql.JSONB)
-    return sa.type_coerce(jobs.c.labels, sa.JSON)
+    found: list[Job] = []
+    while len(found) < limit:
+        left = limit - len(found)
+        some = read_slice(tx, wanted, JOB_FIELDS, after=after, limit=left, newest_first=newest_first)
+        found += [job_from_row(values) for _, *values in some.rows]
+        after = some.following
+        if after is None:
+            break
+    return found
 
 
 def count_completed_since(tx: Tx, moment: float) -> int:
@@ -105,8 +104,9 @@ def count_completed_since(tx: Tx, moment: float) -> int:
 
 
 def read_history(tx: Tx, job: Job) -> list[Transition]:
-    """Every step of the job, oldest first; the first is its submission."""
-    rows = tx.execute(select(history).where(history.c.sequence_number == job.sequence_number).order_by(history.c.id))
+    """The steps of the job, oldest first: its submission, and the newest that are kept."""
+    mine = select(history).where(history.c.sequence_number == job.sequence_number)
+    rows = tx.execute(mine.order_by(history.c.id.desc()).limit(KEPT_TRANSITIONS)).all()
     first = Transition(
         at=job.created_at, from_status=None, to_status="queued", attempt=0, node_name=None, reason="submitted"
     )
@@ -119,11 +119,15 @@ def read_history(tx: Tx, job: Job) -> list[Transition]:
             node_name=row.node_name,
             reason=row.reason,
         )
-        for row in rows
+        for row in reversed(rows)
     ]
 
 
 def read_logs(tx: Tx, job: Job) -> list[LogEntry]:
-    """What was kept of each attempt, oldest first."""
-    rows = tx.execute(select(logs).where(logs.c.sequence_number == job.sequence_number).order_by(logs.c.attempt))
-    return [LogEntry(attempt=row.attempt, node_name=row.node_name, command=row.command, text=row.text) for row in rows]
+    """What was kept of each of the newest attempts, oldest first."""
+    mine = select(logs).where(logs.c.sequence_number == job.sequence_number)
+    rows = tx.execute(mine.order_by(logs.c.attempt.desc()).limit(KEPT_LOGS)).all()
+    return [
+        LogEntry(attempt=row.attempt, node_name=row.node_name, command=row.command, text=row.text)
+        for row in reversed(rows)
+    ]

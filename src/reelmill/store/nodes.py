@@ -6,21 +6,16 @@ import msgspec
 from sqlalchemy import delete, func, insert, not_, or_, select, update
 
 from reelmill.domain.capability import Capabilities
-from reelmill.domain.job import ACTIVE
 from reelmill.domain.node import Node, NodeInfo
+from reelmill.store.doorbell import announce_work
 from reelmill.store.protocol import Tx
-from reelmill.store.schema import jobs, nodes
+from reelmill.store.schema import IS_HELD, jobs, nodes
 
 PRESENT_SECONDS = 30.0
 """A node that was not heard of for this long counts as offline."""
 
 _capabilities = msgspec.json.Decoder(Capabilities)
-_RUNNING = (
-    select(func.count())
-    .where(jobs.c.node_id == nodes.c.id, jobs.c.status.in_(sorted(ACTIVE)))
-    .correlate(nodes)
-    .scalar_subquery()
-)
+_RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).correlate(nodes).scalar_subquery()
 
 
 def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
@@ -89,6 +84,16 @@ def list_nodes(tx: Tx, now: float) -> list[Node]:
     return sorted(found, key=lambda node: (node.status == "offline", node.name, -node.started_at))
 
 
+def present_capabilities(tx: Tx, now: float) -> list[Capabilities]:
+    """What the nodes that are not offline can run; equal ones once."""
+    query = (
+        select(nodes.c.capabilities)
+        .where(nodes.c.left_at.is_(None), nodes.c.last_seen >= now - PRESENT_SECONDS)
+        .distinct()
+    )
+    return [_capabilities.decode(text) for text in tx.execute(query).scalars()]
+
+
 def _status(left_at: float | None, last_seen: float, draining: bool, now: float) -> str:
     if left_at is not None or now - last_seen > PRESENT_SECONDS:
         return "offline"
@@ -97,6 +102,8 @@ def _status(left_at: float | None, last_seen: float, draining: bool, now: float)
 
 def set_draining(tx: Tx, node_id: str, draining: bool) -> bool:
     """Let the node take no new jobs, or take them again; False when it is not known."""
+    if not draining:
+        announce_work(tx)
     return tx.execute(update(nodes).where(nodes.c.id == node_id).values(draining=draining)).rowcount == 1
 
 

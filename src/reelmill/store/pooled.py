@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from reelmill.errors import StoreUnavailable
+from reelmill.store.doorbell import Doorbell
 from reelmill.store.group_commit import GroupCommitWriter
 from reelmill.store.protocol import Store, Tx
 
@@ -21,12 +22,14 @@ READERS = 4
 
 
 class PooledStore(Store):
-    """Writes through one thread that commits many callers at once; reads in a pool of threads."""
+    """Writes through threads of which each commits many callers at once; reads in a pool of threads."""
 
     def __init__(self) -> None:
+        self.doorbell = Doorbell()
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
         self._writer: GroupCommitWriter | None = None
+        self._giver: GroupCommitWriter | None = None
         self._readers: ThreadPoolExecutor | None = None
 
     @abstractmethod
@@ -43,15 +46,29 @@ class PooledStore(Store):
         """Whether the same work may succeed at once, because only another master was in the way."""
         return False
 
-    def open_pools(self, write_engine: Engine, read_engine: Engine) -> None:
-        """Begin to serve; the database must have been migrated."""
+    @abstractmethod
+    def before_commit(self, tx: Tx) -> None:
+        """The last deed of each transaction: tell of the work that was announced."""
+        ...
+
+    def open_pools(
+        self, write_engine: Engine, read_engine: Engine, *, giver: bool = False, when_several: str | None = None
+    ) -> None:
+        """Begin to serve; the database must have been migrated. With a ``giver``, claims have a writer of their own."""
         self._write_engine, self._read_engine = write_engine, read_engine
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
-        self._writer = GroupCommitWriter(write_engine, self.explain_write, self.die, self.may_pass)
+
+        def writer() -> GroupCommitWriter:
+            hooks = (self.explain_write, self.die, self.may_pass, self.before_commit)
+            return GroupCommitWriter(write_engine, *hooks, when_several)
+
+        self._writer = writer()
+        self._giver = writer() if giver else None
 
     async def stop(self) -> None:
-        if self._writer:
-            writer, self._writer = self._writer, None  # from here on new work is refused, not left behind the end mark
+        writers = [writer for writer in (self._writer, self._giver) if writer is not None]
+        self._writer = self._giver = None  # from here on new work is refused, not left behind the end mark
+        for writer in writers:
             await writer.close()
         if self._readers:
             self._readers.shutdown(wait=True)
@@ -61,10 +78,11 @@ class PooledStore(Store):
                 engine.dispose()
         self._read_engine = self._write_engine = None
 
-    async def write(self, work: Callable[[Tx], T]) -> T:
-        if self._writer is None:
+    async def write(self, work: Callable[[Tx], T], *, waits_for_no_row: bool = False) -> T:
+        writer = self._giver if waits_for_no_row and self._giver is not None else self._writer
+        if writer is None:
             raise StoreUnavailable("the store is not open")
-        return await self._writer.submit(work)
+        return await writer.submit(work)
 
     async def read(self, work: Callable[[Tx], T]) -> T:
         engine = self._read_engine

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from reelmill.service import Service
+from reelmill.store.doorbell import Doorbell
 
 T = TypeVar("T")
 Tx = Connection
@@ -20,12 +21,28 @@ class Store(Service, Protocol):
 
     failed: asyncio.Future[str]
     """Done, with a sentence for the operator, once the store can no longer promise durability: the process must end."""
+    doorbell: Doorbell
+    """Rings when a commit, of any master that shares the database, may have made something claimable."""
 
-    async def write(self, work: Callable[[Tx], T]) -> T:
+    @property
+    def place(self) -> str:
+        """Where the database is, for people: a path, or a URL without its password."""
+        ...
+
+    def read_revision(self) -> str | None:
+        """The revision of the database's schema, also when the store is not started; None when there is none yet.
+
+        Changes nothing, and blocks while it looks. StartupError when the database cannot be reached, is newer than
+        this code, or another program's.
+        """
+        ...
+
+    async def write(self, work: Callable[[Tx], T], *, waits_for_no_row: bool = False) -> T:
         """Run ``work`` in a transaction and return its result after the durable commit.
 
         An exception from ``work`` undoes its changes and is raised; StoreUnavailable when the commit was refused.
-        ``work`` may share its commit with others and must not keep the transaction.
+        ``work`` may share its commit with others and must not keep the transaction. Work that ``waits_for_no_row``, as
+        it skips those that others have locked, may be done beside all else: nobody can wait for it in a circle.
         """
         ...
 

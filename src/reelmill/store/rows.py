@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -21,30 +22,43 @@ _result = msgspec.json.Decoder(Result)
 _DECODERS = {
     JOB_FIELDS.index("parameters"): _parameters.decode,
     JOB_FIELDS.index("labels"): _labels.decode,
+    JOB_FIELDS.index("node_labels"): _labels.decode,
     JOB_FIELDS.index("confidence"): _confidence.decode,
     JOB_FIELDS.index("result"): _result.decode,
 }
 
-MUTABLE_FIELDS: tuple[str, ...] = (*JOB_FIELDS[JOB_FIELDS.index("attempt") :], "status")
+JSON_FIELDS = frozenset(JOB_FIELDS[index] for index in _DECODERS)
+"""The fields whose columns hold JSON."""
+
+MUTABLE_COLUMNS: tuple[str, ...] = (*JOB_FIELDS[JOB_FIELDS.index("attempt") :], "status", "ready", "due_at")
 """What an event may change; all else is as it was submitted."""
 
+_mutable_fields = attrgetter(*MUTABLE_COLUMNS[:-2])
 
 NEW_ROW_COLUMNS = (
     "sequence_number",
     "id",
+    "tenant",
     "launch_id",
     "scenario",
     "engine",
     "queue",
     "priority",
+    "status",
     "parameters",
     "labels",
+    "node_labels",
     "confidence",
     "created_at",
+    "attempt",
+    "failures",
+    "crashes",
+    "progress",
     "idempotency_key",
     "fingerprint",
     "lane_id",
     "rank",
+    "ready",
 )
 
 
@@ -54,37 +68,47 @@ def job_from_row(row: Sequence[Any]) -> Job:
     for index, decode in _DECODERS.items():
         if values[index] is not None:
             values[index] = decode(values[index])
-    return Job(**dict(zip(JOB_FIELDS, values, strict=True)))
+    return Job(*values)
 
 
-def new_row(job: NewJob, sequence_number: int, launch_id: str | None, lane_id: int, now: float) -> dict[str, Any]:
-    """The row of a job that was just accepted."""
-    values = (
+def new_row(job: NewJob, sequence_number: int, launch_id: str | None, lane_id: int, now: float) -> tuple[Any, ...]:
+    """The row, in the order of `NEW_ROW_COLUMNS`, of a job that was just accepted."""
+    return (
         sequence_number,
         job.id,
+        job.tenant,
         launch_id,
         job.scenario,
         job.engine,
         job.queue,
         job.priority,
+        "queued",
         _text(job.parameters),
         _text(job.labels),
+        _text(job.node_labels),
         _text(job.confidence) if job.confidence is not None else None,
         now,
+        0,
+        0,
+        0,
+        0.0,
         job.idempotency_key,
         job.fingerprint,
         lane_id,
         order_rank(job.queue, job.priority),
+        True,
     )
-    return dict(zip(NEW_ROW_COLUMNS, values, strict=True))
 
 
-def changed_values(job: Job) -> dict[str, Any]:
-    """The columns that an event may have changed, as the store keeps them."""
-    values = {name: getattr(job, name) for name in MUTABLE_FIELDS}
-    values["result"] = _text(job.result) if job.result is not None else None
-    values["ready"] = job.status == "queued"
-    return values
+def mutable_values(job: Job) -> list[Any]:
+    """The values of `MUTABLE_COLUMNS`, the result as it is."""
+    due_at = job.eligible_at if job.status == "retrying" else None
+    return [*_mutable_fields(job), job.status == "queued", due_at]
+
+
+def stored_value(column: str, value: Any) -> Any:
+    """A value as that column keeps it."""
+    return _text(value) if column == "result" and value is not None else value
 
 
 def _text(value: object) -> str:

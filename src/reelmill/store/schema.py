@@ -19,8 +19,11 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
-"""The newest migration; a database at another revision is migrated, or refused when it is newer."""
+REVISIONS = ("0001", "0002")
+"""Every migration, oldest first."""
+
+REVISION = REVISIONS[-1]
+"""What this code works with; a database at an older one is migrated, one at an unknown one is refused."""
 
 _BigKey = BigInteger().with_variant(Integer, "sqlite")
 _Double = Double[float]()
@@ -34,8 +37,19 @@ lanes = Table(
     Column("engine", Text, nullable=False),
     Column("codec", Text, nullable=False),
     Column("cost", Integer, nullable=False),
-    UniqueConstraint("engine", "codec", "cost", name="lanes_needs"),
+    Column("tenant", Text, nullable=False),
+    Column("node_labels", Text, nullable=False),  # JSON with sorted names: equal labels are equal text
+    UniqueConstraint("engine", "codec", "cost", "tenant", "node_labels", name="lanes_needs"),
 )
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("max_running", Integer, nullable=False),
+    CheckConstraint("max_running >= 0", name="tenants_limit"),
+)
+"""The tenants that have a limit; one that is not here has none."""
 
 launches = Table(
     "launches",
@@ -59,6 +73,7 @@ jobs = Table(
     Column("status", Text, nullable=False),
     Column("parameters", Text, nullable=False),
     Column("labels", Text, nullable=False),
+    Column("node_labels", Text, nullable=False),
     Column("confidence", Text),
     Column("created_at", _Double, nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -86,6 +101,7 @@ jobs = Table(
     Column("lane_id", Integer, ForeignKey("lanes.id"), nullable=False),
     Column("rank", SmallInteger, nullable=False),
     Column("ready", Boolean(create_constraint=False), nullable=False),
+    Column("due_at", _Double),  # of a retry that is not ready yet
     Column("passed_over_at", _Double),
     Column("reserved_node", Text),
     CheckConstraint(
@@ -102,10 +118,14 @@ jobs = Table(
         "status NOT IN ('assigned','running') OR (node_id IS NOT NULL AND lease_until IS NOT NULL AND attempt > 0)",
         name="jobs_held_has_lease",
     ),
+    CheckConstraint(
+        "lease_until IS NULL OR (status IN ('assigned','running','paused') AND node_id IS NOT NULL AND attempt > 0)",
+        name="jobs_lease_has_holder",
+    ),
     CheckConstraint("status <> 'running' OR started_at IS NOT NULL", name="jobs_running_has_start"),
     CheckConstraint("NOT ready OR status IN ('queued','retrying')", name="jobs_ready_waits"),
     CheckConstraint("status <> 'queued' OR ready", name="jobs_queued_is_ready"),
-    CheckConstraint("status <> 'retrying' OR eligible_at IS NOT NULL", name="jobs_retry_has_time"),
+    CheckConstraint("(status = 'retrying' AND NOT ready) = (due_at IS NOT NULL)", name="jobs_retry_has_time"),
     CheckConstraint(
         "status <> 'completed' OR (winner IS NOT NULL AND winner = attempt AND result IS NOT NULL)",
         name="jobs_completed_has_winner",
@@ -132,16 +152,16 @@ Index(
 )
 Index(
     "jobs_backoff",
-    jobs.c.eligible_at,
-    sqlite_where=text("status = 'retrying' AND NOT ready"),
-    postgresql_where=text("status = 'retrying' AND NOT ready"),
+    jobs.c.due_at,
+    sqlite_where=text("due_at IS NOT NULL"),
+    postgresql_where=text("due_at IS NOT NULL"),
 )
 Index(
     "jobs_held",
     jobs.c.node_id,
     jobs.c.lease_until,
-    sqlite_where=text("status IN ('assigned','running')"),
-    postgresql_where=text("status IN ('assigned','running')"),
+    sqlite_where=text("lease_until IS NOT NULL"),
+    postgresql_where=text("lease_until IS NOT NULL"),
 )
 Index(
     "jobs_ended",
@@ -150,6 +170,8 @@ Index(
     postgresql_where=text("completed_at IS NOT NULL"),
 )
 Index("jobs_by_status", jobs.c.status, jobs.c.sequence_number)
+Index("jobs_by_rank", jobs.c.rank, jobs.c.sequence_number)
+Index("jobs_by_scenario", jobs.c.scenario, jobs.c.sequence_number)
 Index(
     "jobs_by_launch",
     jobs.c.launch_id,
@@ -160,6 +182,9 @@ Index(
 
 IS_READY = text("ready")
 """Whether a job is eligible now, in the words of the index `jobs_ready`: SQLite uses it for no others."""
+
+IS_HELD = text("lease_until IS NOT NULL")
+"""Whether a node holds a job under a lease, be it running or paused, in the words of the index `jobs_held`."""
 
 history = Table(
     "history",

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from reelmill.errors import StartupError, StoreUnavailable
+from reelmill.store.doorbell import has_announced
 from reelmill.store.file_lock import FileLock
-from reelmill.store.group_commit import run_alone
-from reelmill.store.migrate import migrate
+from reelmill.store.group_commit import transaction
+from reelmill.store.migrate import migrate, read_revision
 from reelmill.store.pooled import READERS, PooledStore
 from reelmill.store.protocol import Tx
 
@@ -28,9 +29,12 @@ _PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=5000",
     "PRAGMA temp_store=MEMORY",
-    "PRAGMA cache_size=-65536",
     "PRAGMA journal_size_limit=67108864",
 )
+_WRITER_KIB = 32 * 1024
+"""Pages that the writing connection keeps in memory: what a batch changes must find room, or it is written twice."""
+_READER_KIB = 4 * 1024
+"""Those of each reader. What they miss there the system's own cache of the file has."""
 
 
 def _engine(path: Path | None, begin: str, *extra_pragmas: str) -> Engine:
@@ -61,6 +65,21 @@ class SqliteStore(PooledStore):
         self._lock = FileLock(path.with_suffix(".lock")) if path else None
         self._memory: Connection | None = None
 
+    @property
+    def place(self) -> str:
+        return str(self._path or "in memory")
+
+    def read_revision(self) -> str | None:
+        if self._path is None or not self._path.exists():
+            return None
+        uri = f"{self._path.as_uri()}?mode=rw"  # read only it would leave its journal behind
+        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
+        try:
+            with engine.connect() as connection:
+                return read_revision(connection, self.place)
+        except DatabaseError as error:
+            raise StartupError(f"cannot open the database {self._path}: {error.orig}") from error
+
     async def start(self) -> None:
         """Open and migrate the database; StartupError when it is in use, not writable or newer than this code."""
         if self._write_engine is not None or self._memory is not None:
@@ -78,13 +97,20 @@ class SqliteStore(PooledStore):
             raise StartupError(f"cannot open the database {self._path}: {reason}") from error
 
     def _open(self) -> None:
-        engine = _engine(self._path, "BEGIN IMMEDIATE")
+        engine = _engine(self._path, "BEGIN IMMEDIATE", f"PRAGMA cache_size=-{_WRITER_KIB}")
         with engine.connect() as connection:
-            migrate(connection)
+            migrate(connection, self.place)
         if self._path is None:
             self._memory = engine.connect()
         else:
-            self.open_pools(engine, _engine(self._path, "BEGIN", "PRAGMA query_only=ON"))
+            self.open_pools(
+                engine, _engine(self._path, "BEGIN", f"PRAGMA cache_size=-{_READER_KIB}", "PRAGMA query_only=ON")
+            )
+
+    def before_commit(self, tx: Tx) -> None:
+        """Ring now: a claim that answers is written behind this commit, by the same thread."""
+        if has_announced(tx):
+            self.doorbell.ring()
 
     async def stop(self) -> None:
         await super().stop()
@@ -95,11 +121,17 @@ class SqliteStore(PooledStore):
         if self._lock:
             self._lock.release()
 
-    async def write(self, work: Callable[[Tx], T]) -> T:
-        return run_alone(self._memory, work) if self._memory is not None else await super().write(work)
+    async def write(self, work: Callable[[Tx], T], *, waits_for_no_row: bool = False) -> T:
+        if self._memory is None:
+            return await super().write(work, waits_for_no_row=waits_for_no_row)
+        with transaction(self._memory, self.before_commit):
+            return work(self._memory)
 
     async def read(self, work: Callable[[Tx], T]) -> T:
-        return run_alone(self._memory, work) if self._memory is not None else await super().read(work)
+        if self._memory is None:
+            return await super().read(work)
+        with self._memory.begin():
+            return work(self._memory)
 
     def explain_read(self, error: DatabaseError) -> StoreUnavailable:
         return StoreUnavailable(f"cannot read the database {self._path}: {error.orig}")

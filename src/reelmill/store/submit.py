@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, insert, select, text
 
-from reelmill.domain.capability import Needs
-from reelmill.domain.job import DEFAULT_TENANT, Job, NewJob
+from reelmill.domain.job import Job, NewJob
 from reelmill.errors import Conflict
+from reelmill.store.bulk import BulkInsert
 from reelmill.store.counts import CountChange, CountKey, change_counts
+from reelmill.store.doorbell import announce_work
+from reelmill.store.lanes import MOST_LANES, ensure_lane
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import NEW_ROW_COLUMNS, SELECT_JOB, chunks, job_from_row, new_row
-from reelmill.store.schema import jobs, lanes, launches
+from reelmill.store.schema import jobs, launches
 
 
 class Accepted(NamedTuple):
@@ -24,28 +26,14 @@ class Accepted(NamedTuple):
     created: bool
 
 
-_FIRST_VALUES = {
-    "tenant": DEFAULT_TENANT,
-    "status": "queued",
-    "attempt": 0,
-    "failures": 0,
-    "crashes": 0,
-    "progress": 0.0,
-    "ready": True,
-}
-_INSERT_COLUMNS = (*NEW_ROW_COLUMNS, *_FIRST_VALUES)
-_INSERT = text(  # column names of our own, no text from outside
-    f"INSERT INTO jobs ({', '.join(_INSERT_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _INSERT_COLUMNS)}) "  # noqa: S608
-    "ON CONFLICT (tenant, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING"
-)
-_INSERT_LANE = text(
-    "INSERT INTO lanes (engine, codec, cost) VALUES (:engine, :codec, :cost) "
-    "ON CONFLICT (engine, codec, cost) DO NOTHING"
-)
+_Key = tuple[str, str | None]
+"""A tenant, and an idempotency key of it."""
+
+_INSERT = BulkInsert(jobs, NEW_ROW_COLUMNS)
 _LAST_SEQUENCE = text("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
 _NEXT_SEQUENCES = text("SELECT nextval('jobs_sequence_number_seq') FROM generate_series(1, :n)")
 _BY_KEY = select(*SELECT_JOB.selected_columns, jobs.c.idempotency_key, jobs.c.fingerprint).where(
-    jobs.c.tenant == DEFAULT_TENANT, jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
+    jobs.c.tenant == bindparam("tenant"), jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
 )
 
 
@@ -55,26 +43,54 @@ def insert_jobs(tx: Tx, new: Sequence[NewJob], now: float, launch_id: str | None
     A job whose key is known already is not stored again: the answer is the first one, or a Conflict when that one asked
     for something else.
     """
-    numbers = _next_numbers(tx, len(new))
-    lane_ids = {needs: _lane_id(tx, needs) for needs in {job.needs for job in new}}
+    by_key = _find_known(tx, new)
+    fresh = _without_repeats(new, by_key)
+    lane_ids = {needs: ensure_lane(tx, needs) for needs in sorted({job.needs for job in fresh})}
+    placed = [(job, lane_id) for job in fresh if (lane_id := lane_ids[job.needs]) is not None]
+    numbers = _next_numbers(tx, len(placed))
     rows = [
-        new_row(job, number, launch_id, lane_ids[job.needs], now) | _FIRST_VALUES
-        for job, number in zip(new, numbers, strict=True)
+        new_row(job, number, launch_id, lane_id, now) for (job, lane_id), number in zip(placed, numbers, strict=True)
     ]
-    stored = tx.execute(_INSERT, rows).rowcount if rows else 0
-    repeats = _find_repeats(tx, new) if stored != len(rows) else {}
-    answers = [
-        _answer_repeat(job, *repeats[job.id]) if job.id in repeats else Accepted(_stored_job(job, row, now), True)
-        for job, row in zip(new, rows, strict=True)
-    ]
-    stored_jobs = [answer.job for answer in answers if isinstance(answer, Accepted) and answer.created]
+    _INSERT.run(tx, rows)
+    stored = {
+        job.id: _stored_job(job, number, launch_id, now) for (job, _), number in zip(placed, numbers, strict=True)
+    }
+    for job, _ in placed:
+        if job.idempotency_key is not None:
+            by_key[job.tenant, job.idempotency_key] = (stored[job.id], job.fingerprint)
     change_counts(
         tx,
-        Counter(
-            CountChange(CountKey("queued", job.queue, job.priority, job.scenario), launch_id) for job in stored_jobs
-        ),
+        Counter(CountChange(CountKey("queued", job.queue, job.priority, job.scenario), launch_id) for job, _ in placed),
     )
-    return answers
+    if placed:
+        announce_work(tx)
+    return [Accepted(stored[job.id], True) if job.id in stored else _answer_other(job, by_key) for job in new]
+
+
+def _answer_other(asked: NewJob, by_key: Mapping[_Key, tuple[Job, str | None]]) -> Accepted | Conflict:
+    """What to say of a job that was not stored."""
+    known = by_key.get((asked.tenant, asked.idempotency_key))
+    if known is not None:
+        return _answer_repeat(asked, *known)
+    sentence = (
+        f"the farm knows {MOST_LANES:,} kinds of jobs (by tenant, node labels, engine, codec and cost) and takes no "
+        "new ones; use fewer tenants or node labels"
+    )
+    return Conflict(sentence, code="too_many_kinds")
+
+
+def _without_repeats(new: Sequence[NewJob], known: Container[_Key]) -> list[NewJob]:
+    """The jobs whose keys are not known, and of those with one key the first."""
+    taken: set[_Key] = set()
+    fresh: list[NewJob] = []
+    for job in new:
+        if job.idempotency_key is not None:
+            key = (job.tenant, job.idempotency_key)
+            if key in known or key in taken:
+                continue
+            taken.add(key)
+        fresh.append(job)
+    return fresh
 
 
 def _next_numbers(tx: Tx, n: int) -> Sequence[int]:
@@ -84,12 +100,12 @@ def _next_numbers(tx: Tx, n: int) -> Sequence[int]:
     return range(last + 1, last + 1 + n)
 
 
-def _stored_job(job: NewJob, row: dict[str, Any], now: float) -> Job:
+def _stored_job(job: NewJob, sequence_number: int, launch_id: str | None, now: float) -> Job:
     return Job(
         id=job.id,
-        sequence_number=row["sequence_number"],
-        tenant=row["tenant"],
-        launch_id=row["launch_id"],
+        sequence_number=sequence_number,
+        tenant=job.tenant,
+        launch_id=launch_id,
         scenario=job.scenario,
         engine=job.engine,
         queue=job.queue,
@@ -97,24 +113,24 @@ def _stored_job(job: NewJob, row: dict[str, Any], now: float) -> Job:
         status="queued",
         parameters=job.parameters,
         labels=job.labels,
+        node_labels=job.node_labels,
         confidence=job.confidence,
         created_at=now,
     )
 
 
-def _find_repeats(tx: Tx, new: Sequence[NewJob]) -> dict[str, tuple[Job, str | None]]:
-    """For each new id that was not stored: the job that has its key, and that job's fingerprint."""
-    wanted: dict[str, list[str]] = {}
+def _find_known(tx: Tx, new: Sequence[NewJob]) -> dict[_Key, tuple[Job, str | None]]:
+    """For each key of these jobs that the store knows: its job, and the fingerprint of what was asked then."""
+    wanted: defaultdict[str, dict[str, None]] = defaultdict(dict)  # a key belongs to a tenant
     for job in new:
         if job.idempotency_key is not None:
-            wanted.setdefault(job.idempotency_key, []).append(job.id)
-    repeats: dict[str, tuple[Job, str | None]] = {}
-    for keys in chunks(list(wanted)):
-        for row in tx.execute(_BY_KEY, {"keys": keys}):
-            *values, key, fingerprint = row
-            existing = job_from_row(values)
-            repeats |= {new_id: (existing, fingerprint) for new_id in wanted[key] if new_id != existing.id}
-    return repeats
+            wanted[job.tenant][job.idempotency_key] = None
+    known: dict[_Key, tuple[Job, str | None]] = {}
+    for tenant, keys in wanted.items():
+        for some in chunks(list(keys)):
+            for *values, key, fingerprint in tx.execute(_BY_KEY, {"tenant": tenant, "keys": some}):
+                known[tenant, key] = (job_from_row(values), fingerprint)
+    return known
 
 
 def _answer_repeat(asked: NewJob, existing: Job, fingerprint: str | None) -> Accepted | Conflict:
@@ -127,19 +143,11 @@ def _answer_repeat(asked: NewJob, existing: Job, fingerprint: str | None) -> Acc
     return Conflict(sentence, code="idempotency_key_reused")
 
 
-def _lane_id(tx: Tx, needs: Needs) -> int:
-    find = select(lanes.c.id).where(
-        lanes.c.engine == needs.engine, lanes.c.codec == needs.codec, lanes.c.cost == needs.cost
-    )
-    found = tx.execute(find).scalar_one_or_none()
-    if found is None:
-        tx.execute(_INSERT_LANE, needs._asdict())
-        found = tx.execute(find).scalar_one()
-    return found
-
-
-def ensure_launch(tx: Tx, launch_id: str, name: str | None, now: float) -> None:
-    """Know the launch from now on; one that is known already stays as it is."""
-    known = tx.execute(select(launches.c.id).where(launches.c.id == launch_id)).scalar_one_or_none()
-    if known is None:
-        tx.execute(insert(launches), {"id": launch_id, "name": name, "created_at": now})
+def ensure_launch(tx: Tx, launch_id: str, name: str | None, now: float) -> bool:
+    """Know the launch from now on; one that is known already stays as it is. Whether it is new."""
+    known = select(launches.c.id).where(launches.c.id == launch_id)
+    # The lock keeps it from being pruned, as an empty one, before the jobs are in.
+    if tx.execute(known.with_for_update(read=True, key_share=True)).scalar_one_or_none() is not None:
+        return False
+    tx.execute(insert(launches), {"id": launch_id, "name": name, "created_at": now})
+    return True

@@ -5,17 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import compress
+from operator import ne
 from typing import Any, NamedTuple
-
-from sqlalchemy import bindparam, insert, update
 
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Event, NotAllowed, advance
 from reelmill.domain.retry import RetryPolicy
+from reelmill.store.bulk import BulkInsert, BulkSelect, BulkStatement
 from reelmill.store.counts import CountChange, CountKey, change_counts
+from reelmill.store.doorbell import announce_work
 from reelmill.store.protocol import Tx
-from reelmill.store.rows import MUTABLE_FIELDS, SELECT_JOB, changed_values, chunks, job_from_row
+from reelmill.store.rows import JOB_FIELDS, MUTABLE_COLUMNS, job_from_row, mutable_values, stored_value
 from reelmill.store.schema import history, jobs
+from reelmill.store.tenants import has_limits
 
 
 class Rules(NamedTuple):
@@ -26,24 +30,15 @@ class Rules(NamedTuple):
     rng: random.Random
 
 
-_BY_ID = SELECT_JOB.where(jobs.c.id.in_(bindparam("ids", expanding=True))).with_for_update()
-_BY_SEQUENCE = SELECT_JOB.where(jobs.c.sequence_number.in_(bindparam("numbers", expanding=True))).with_for_update()
-_WRITE = (
-    update(jobs)
-    .where(
-        jobs.c.sequence_number == bindparam("fence_sequence"),
-        jobs.c.attempt == bindparam("fence_attempt"),
-        jobs.c.status == bindparam("fence_status"),
-    )
-    .values(
-        {
-            **{name: bindparam(name) for name in (*MUTABLE_FIELDS, "ready")},
-            "passed_over_at": None,
-            "reserved_node": None,
-        }
-    )
-)
-_RECORD = insert(history)
+_JOBS = f"SELECT {', '.join(JOB_FIELDS)} FROM jobs"  # noqa: S608 (names of our own)
+_LOCK = "ORDER BY sequence_number FOR UPDATE"  # all masters in one order, so that none waits for another in a circle
+_BY_ID = BulkSelect(f"{_JOBS} WHERE id IN {{values}}", _LOCK)
+_BY_NUMBER = BulkSelect(f"{_JOBS} WHERE sequence_number IN {{values}}", _LOCK)
+_FENCE = {"fence_sequence": "sequence_number", "fence_attempt": "attempt", "fence_status": "status"}
+_COLUMNS = range(len(MUTABLE_COLUMNS))
+_RECORD = BulkInsert(history, ("sequence_number", "at", "from_status", "to_status", "attempt", "node_name", "reason"))
+_WAITS = ("queued", "retrying")
+"""What a job becomes that can be claimed, now or when its backoff ends."""
 
 
 class Changes:
@@ -56,7 +51,7 @@ class Changes:
         self._before = {job.id: job for job in loaded}
         self.now = dict(self._before)
         """The jobs as they are after the events applied so far, by id."""
-        self._history: list[dict[str, Any]] = []
+        self._history: list[tuple[Any, ...]] = []
 
     def apply(self, job_id: str, event: Event, rules: Rules) -> Job:
         """What the event makes of the job; NotAllowed when the table of transitions says no."""
@@ -64,15 +59,7 @@ class Changes:
         after, reason = advance(job, event, rules.now, rules.policy, rules.rng)
         self.now[job_id] = after
         self._history.append(
-            {
-                "sequence_number": job.sequence_number,
-                "at": rules.now,
-                "from_status": job.status,
-                "to_status": after.status,
-                "attempt": after.attempt,
-                "node_name": after.node_name,
-                "reason": reason,
-            }
+            (job.sequence_number, rules.now, job.status, after.status, after.attempt, after.node_name, reason)
         )
         return after
 
@@ -81,27 +68,68 @@ class Changes:
         changed = [(before, self.now[job_id]) for job_id, before in self._before.items() if self.now[job_id] != before]
         if not changed:
             return
-        written = tx.execute(_WRITE, [_fenced(before, after) for before, after in changed]).rowcount
-        if written != len(changed):
-            raise AssertionError(f"{len(changed) - written} jobs changed under their lock")
-        tx.execute(_RECORD, self._history)
-        counted: Counter[CountChange] = Counter()
-        for before, after in changed:
-            if before.status != after.status:
-                counted[_counted(before)] -= 1
-                counted[_counted(after)] += 1
-        change_counts(tx, counted)
+        _write_jobs(tx, changed)
+        _RECORD.run(tx, self._history)
+        change_counts(tx, _count(changed))
+        if any(after.status in _WAITS for _, after in changed) or (
+            any(before.is_held and not after.is_held for before, after in changed) and has_limits(tx)
+        ):
+            announce_work(tx)
+
+
+def _write_jobs(tx: Tx, changed: Sequence[tuple[Job, Job]]) -> None:
+    """Write the columns in which any of the jobs differs from what it was, behind the fence of each."""
+    values = [(mutable_values(before), mutable_values(after)) for before, after in changed]
+    different = {MUTABLE_COLUMNS.index("ready")}  # a retry that is due was made ready without an event
+    for before, after in values:
+        different.update(compress(_COLUMNS, map(ne, before, after)))
+    columns = [(index, MUTABLE_COLUMNS[index]) for index in sorted(different)]
+    rows = [
+        (
+            *[stored_value(name, after[index]) for index, name in columns],
+            before.sequence_number,
+            before.attempt,
+            before.status,
+        )
+        for (before, _), (_, after) in zip(changed, values, strict=True)
+    ]
+    written = _write_statement(tuple(name for _, name in columns)).run(tx, rows)
+    if written != len(changed):
+        raise AssertionError(f"{len(changed) - written} jobs changed under their lock")
+
+
+@cache
+def _write_statement(columns: tuple[str, ...]) -> BulkStatement:
+    return BulkStatement(
+        f"UPDATE jobs SET {', '.join(f'{name} = new.{name}' for name in columns)}, "  # noqa: S608 (names of our own)
+        "passed_over_at = NULL, reserved_node = NULL FROM {new} WHERE jobs.sequence_number = new.fence_sequence "
+        "AND jobs.attempt = new.fence_attempt AND jobs.status = new.fence_status",
+        {name: jobs.c[name].type for name in columns} | {name: jobs.c[column].type for name, column in _FENCE.items()},
+    )
+
+
+def _count(changed: Iterable[tuple[Job, Job]]) -> Counter[CountChange]:
+    """What leaves and what joins each count."""
+    moved = Counter(
+        (before.status, after.status, before.queue, before.priority, before.scenario, before.launch_id)
+        for before, after in changed
+        if before.status != after.status
+    )
+    counted: Counter[CountChange] = Counter()
+    for (old, new, queue, priority, scenario, launch_id), n in moved.items():
+        counted[CountChange(CountKey(old, queue, priority, scenario), launch_id)] -= n
+        counted[CountChange(CountKey(new, queue, priority, scenario), launch_id)] += n
+    return counted
 
 
 def load_many(tx: Tx, job_ids: Sequence[str]) -> list[Job]:
     """The jobs of these ids that exist, locked for change."""
-    return [job_from_row(row) for ids in chunks(job_ids) for row in tx.execute(_BY_ID, {"ids": ids})]
+    return [job_from_row(row) for row in _BY_ID.run(tx, job_ids)]
 
 
 def load_numbers(tx: Tx, numbers: Sequence[int]) -> list[Job]:
     """The jobs of these sequence numbers that exist, locked for change, in the order of the numbers given."""
-    rows = [job_from_row(row) for some in chunks(numbers) for row in tx.execute(_BY_SEQUENCE, {"numbers": some})]
-    found = {job.sequence_number: job for job in rows}
+    found = {job.sequence_number: job for job in map(job_from_row, _BY_NUMBER.run(tx, numbers))}
     return [found[number] for number in numbers if number in found]
 
 
@@ -130,16 +158,3 @@ def change_all(tx: Tx, loaded: Sequence[Job], event: Event, rules: Rules) -> lis
         changed.append(job)
     changes.write(tx)
     return changed
-
-
-def _fenced(before: Job, after: Job) -> dict[str, Any]:
-    fence = {
-        "fence_sequence": before.sequence_number,
-        "fence_attempt": before.attempt,
-        "fence_status": before.status,
-    }
-    return {**changed_values(after), **fence}
-
-
-def _counted(job: Job) -> CountChange:
-    return CountChange(CountKey(job.status, job.queue, job.priority, job.scenario), job.launch_id)

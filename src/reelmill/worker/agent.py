@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 import uuid_utils
 
 from reelmill import __version__
 from reelmill.bus.protocol import Bus, Subscription
-from reelmill.bus.words import BEAT, CLAIM, GARBAGE, GOODBYE, ROOM, Beat, Claim, Room, drop_notice
-from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant, Offer, UnpublishedOutput
+from reelmill.bus.words import BEAT, CLAIM, GARBAGE, GOODBYE, ROOM, Beat, Claim, Room, order_notice
+from reelmill.domain.attempt import AttemptKey, AttemptOrder, AttemptReport, Grant, Offer, UnpublishedOutput
 from reelmill.domain.lifecycle import Fail, Publish, Return
 from reelmill.domain.node import NodeInfo
 from reelmill.errors import StartupError
@@ -47,13 +48,16 @@ class Worker(Service):
         name: str,
         reserve_live: int = 0,
         beat_seconds: float = 2.0,
+        make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
+        """``make_attempt`` is for benchmarks, which measure all that is around an engine."""
         capabilities = inventory.capabilities
         if reserve_live >= capabilities.units and reserve_live > 0:
             raise StartupError(f"reserve-live is {reserve_live}, and this node has {capabilities.units} units in all")
+        capabilities = msgspec.structs.replace(capabilities, reserve_live=reserve_live)
         self.node = NodeInfo(str(uuid_utils.uuid7()), name, capabilities, __version__, time.time())
         self._bus = bus
-        self._reserve_live = reserve_live
+        self._make_attempt = make_attempt
         self._probe = Probe()
         self._reporter = Reporter(bus)
         engines = {"ffmpeg": inventory.engine()}
@@ -61,6 +65,9 @@ class Worker(Service):
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0
+        self._asks = False
+        """Whether a master may keep a claim of ours open."""
+        self._tells_room = False
         self._held: dict[AttemptKey, _Held] = {}
         self._errands: dict[Hashable, asyncio.Task[None]] = {}
         self._room = asyncio.Event()
@@ -68,7 +75,7 @@ class Worker(Service):
         self._beats = _Rounds("beats", self.beat, beat_seconds)
         self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
         self._claims: asyncio.Task[None] | None = None
-        self._drops: Subscription | None = None
+        self._orders: Subscription | None = None
 
     @property
     def running_jobs(self) -> int:
@@ -80,17 +87,18 @@ class Worker(Service):
         if self._claims is not None:
             return
         await asyncio.gather(self._probe.start(), self._reporter.start())
-        self._drops = await drop_notice(self.node.id).listen(self._bus, self._drop)
+        self._orders = await order_notice(self.node.id).listen(self._bus, self._obey)
         await self.beat()
         await self._remove_garbage()
         await asyncio.gather(self._beats.start(), self._cleaning.start())
         self._claims = asyncio.create_task(self._claim_forever(), name="claims")
 
     async def drain(self) -> None:
-        """Take no new jobs and return when the running ones have ended."""
+        """Take no new jobs and return when the running ones have ended; paused ones, which may never, go back."""
         await self._take_no_more()
         if self._claims is not None:
             await asyncio.wait({self._claims})
+        self._give_back_paused()
         while self._held:
             await asyncio.wait({held.task for held in self._held.values()})
 
@@ -103,15 +111,27 @@ class Worker(Service):
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         for one in held:
-            given_back = Return("its worker was stopped")
-            self._reporter.send(AttemptReport(one.attempt.grant.key, self.node.id, given_back))
+            self._return(one.attempt.grant.key)
         was_known, self._claims = self._claims is not None, None
         await stop_all(self._cleaning, self._beats, self._reporter, self._probe)
         if was_known:
             await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
-        if self._drops is not None:
-            await self._drops.close()
-            self._drops = None
+        if self._orders is not None:
+            await self._orders.close()
+            self._orders = None
+
+    def _return(self, key: AttemptKey) -> None:
+        self._reporter.send(AttemptReport(key, self.node.id, Return("its worker was stopped")))
+
+    def _give_back_paused(self) -> None:
+        for key, held in self._held.items():
+            if held.attempt.is_paused and key not in self._errands:
+                self._run_errand(key, self._give_back(held))
+
+    async def _give_back(self, held: _Held) -> None:
+        held.task.cancel()
+        await asyncio.wait({held.task})
+        self._return(held.attempt.grant.key)
 
     async def _take_no_more(self) -> None:
         self._draining = True
@@ -125,22 +145,22 @@ class Worker(Service):
                 await self._room.wait()
                 continue
             self._claim_number += 1
-            offer = Offer(
-                self.node.id, self.node.name, self.node.capabilities, self._free, self._reserve_live, self._live
-            )
+            offer = Offer(self.node.id, self.node.name, self.node.capabilities, self._free, self._live)
             claim = Claim(offer, _CLAIM_WAIT, self._claim_number)
+            self._asks = True
             try:
                 grants = await CLAIM.ask(self._bus, claim, _CLAIM_WAIT + _ANSWER_SECONDS)
             except Exception:  # whatever it is, a worker that silently asks for nothing is worse
                 log.exception("claim_failed")
                 grants = None
+            self._asks = False
             if grants is None:
                 await asyncio.sleep(1.0)  # no master answers now
             for grant in grants or ():
                 self._begin(grant)
 
     def _begin(self, grant: Grant) -> None:
-        attempt = Attempt(grant, self._workshop, self._take_room)
+        attempt = self._make_attempt(grant, self._workshop, self._take_room)
         self._free -= grant.units
         self._live += grant.units if grant.live else 0
         held = _Held(attempt, asyncio.create_task(attempt.run(), name=f"job {grant.key.job_id}"))
@@ -159,21 +179,46 @@ class Worker(Service):
         self._free += grant.units
         self._live -= grant.units if grant.live else 0
         self._room.set()
-        if not self._draining:
-            # If a claim is parked, the master must know of the new room; if none is, nobody cares.
-            word = Room(self.node.id, self._free, self._live, self._claim_number)
-            self._run_errand(word, ROOM.tell(self._bus, word))
+        if self._asks and not self._tells_room and not self._draining:
+            self._tells_room = True
+            self._run_errand(ROOM, self._tell_room())
+
+    async def _tell_room(self) -> None:
+        """A master keeps a claim open that says less than there is now: tell it, once for all that ends at a time."""
+        told: Room | None = None
+        while told != (room := Room(self.node.id, self._free, self._live, self._claim_number)) and not self._draining:
+            await ROOM.tell(self._bus, room)
+            told = room
+        self._tells_room = False
 
     def _run_errand(self, key: Hashable, errand: Coroutine[Any, Any, None]) -> None:
         task = self._errands[key] = asyncio.create_task(errand)
         task.add_done_callback(lambda _: self._errands.pop(key, None))
 
-    async def _drop(self, key: AttemptKey) -> None:
-        held = self._held.get(key)
+    async def _obey(self, order: AttemptOrder) -> None:
+        held = self._held.get(order.key)
+        if held is None:
+            return
+        held.ordered_at = asyncio.get_running_loop().time()
+        if order.what == "drop":
+            self._drop(held)
+        else:
+            self._let_stand(held, order.what == "pause")
+
+    def _drop(self, held: _Held) -> None:
         # An attempt that has said its last word hears from the store what that was worth.
-        if held is not None and not held.attempt.awaits_verdict:
+        if not held.attempt.awaits_verdict:
+            key = held.attempt.grant.key
             log.info("attempt_dropped", job=key.job_id, attempt=key.attempt)
             held.task.cancel()
+
+    def _let_stand(self, held: _Held, paused: bool) -> None:
+        if paused:
+            held.attempt.pause()
+        else:
+            held.attempt.resume()
+        if self._draining:
+            self._give_back_paused()
 
     async def beat(self) -> None:
         """Tell a master what is held here, and do what it answers."""
@@ -183,10 +228,13 @@ class Worker(Service):
         if answer is None:  # the fences are set: without a renewal they do their work
             return
         for key in answer.renewed:
-            if key in self._held:
-                self._held[key].fence(asked_at + answer.lease_seconds * _FENCE_SHARE)
+            if (held := self._held.get(key)) is not None:
+                held.fence(asked_at + answer.lease_seconds * _FENCE_SHARE)
+                if held.ordered_at < asked_at:  # an order that came meanwhile may be newer than this answer
+                    self._let_stand(held, key in answer.paused)
         for key in answer.drop:
-            await self._drop(key)
+            if (held := self._held.get(key)) is not None:
+                self._drop(held)
         for order in answer.publish:
             if order.key not in self._held and order.key not in self._errands:
                 self._run_errand(order.key, self._finish_publishing(order))
@@ -219,6 +267,8 @@ class _Held:
     def __init__(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
         self.attempt = attempt
         self.task = task
+        self.ordered_at = 0.0
+        """When a master last sent an order about it (on the loop's clock)."""
         self._fence: asyncio.TimerHandle | None = None
 
     def fence(self, when: float) -> None:

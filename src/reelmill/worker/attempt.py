@@ -18,7 +18,7 @@ from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
 from reelmill.domain.media_path import resolve
 from reelmill.errors import InvalidField
-from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan
+from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, without_standstill
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
@@ -55,8 +55,34 @@ class Attempt:
         self._workshop = workshop
         self._on_room = on_room
         self._has_room = True
+        self._is_paused = False
+        self._process: EngineProcess | None = None
         self._log: AttemptLog | None = None
         self._keep_folder = False
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether its engine stands still; one that has ended does not, and the attempt goes on to its verdict."""
+        return self._is_paused and self._has_room and not self.awaits_verdict
+
+    def pause(self) -> None:
+        """Let the engine stand still, with its CPU units; harmless when it does, and when it has ended."""
+        if self._is_paused:
+            return
+        self._is_paused = True
+        log.info("attempt_paused", job=self.grant.key.job_id, attempt=self.grant.key.attempt)
+        self.progress = Progress(self.grant.key, self.progress.progress)
+        if self._process is not None:
+            self._process.pause()
+
+    def resume(self) -> None:
+        """Let the engine go on; harmless when it does, and when it has ended."""
+        if not self._is_paused:
+            return
+        self._is_paused = False
+        log.info("attempt_resumed", job=self.grant.key.job_id, attempt=self.grant.key.attempt)
+        if self._process is not None:
+            self._process.resume()
 
     async def run(self) -> None:
         """Encode and publish, and report what happened. Cancelled, it ends the engine and reports nothing."""
@@ -113,12 +139,11 @@ class Attempt:
     async def _encode(self, plan: EncodePlan) -> Exit:
         engine = self._workshop.engines[self.grant.engine]
         argv = engine.command(plan)
-        asked = self.grant.parameters.timeout
-        process = EngineProcess(
-            argv,
-            on_line=follow(engine, plan, self._note),
-            timeout=asked or _TIMEOUT_FLOOR + _TIMEOUT_PER_MEDIA_SECOND * plan.duration,
+        process = self._process = EngineProcess(
+            argv, on_line=follow(engine, plan, self._note), timeout=time_limit(self.grant.parameters, plan)
         )
+        if self._is_paused:
+            process.pause()
         task = asyncio.current_task()
         started = self._send(Start())
         started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
@@ -133,6 +158,10 @@ class Attempt:
     def _note(self, reading: Reading) -> None:
         # 100 % is said by the store when the output was verified, not by the engine.
         percent = min(99.0, round(reading.percent, 1))
+        if self._is_paused:  # the last words of an engine that stands still
+            self.progress = Progress(self.grant.key, percent)
+            return
+        reading = reading if self._process is None else without_standstill(reading, self._process.stretch)
         self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed, reading.eta)
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
@@ -163,7 +192,8 @@ class Attempt:
         with_log = None if isinstance(event, Start) else self._log
         if with_log is not None:
             self._log = None  # once is enough
-        return self._workshop.reporter.send(AttemptReport(self.grant.key, self._workshop.node_id, event, with_log))
+        report = AttemptReport(self.grant.key, self._workshop.node_id, event, with_log)
+        return self._workshop.reporter.send(report.storable())
 
     async def _conclude(self, event: Report) -> bool:
         """Report what came of the attempt, and wait for the verdict."""
@@ -174,6 +204,11 @@ class Attempt:
         if self._has_room:
             self._has_room = False
             self._on_room(self.grant)
+
+
+def time_limit(parameters: Parameters, plan: EncodePlan) -> float:
+    """Seconds that the encode may take: as asked, else by the length of what is encoded."""
+    return parameters.timeout or _TIMEOUT_FLOOR + _TIMEOUT_PER_MEDIA_SECOND * plan.duration
 
 
 def _printable(text: str) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -91,8 +91,11 @@ def usable_cores() -> int:
     return max(1, min([cores, *(int(quota) for quota in _quotas())]))
 
 
-async def discover(slots: int | None = None) -> Inventory:
-    """Look at this machine, in well under a second; ``slots`` replaces the number of cores. StartupError: no ffmpeg."""
+async def discover(slots: int | None = None, labels: Mapping[str, str] | None = None) -> Inventory:
+    """Look at this machine, in well under a second; StartupError when it has no ffmpeg.
+
+    ``slots`` replaces the number of cores, ``labels`` are what the operator says of the machine.
+    """
     ffmpeg = await asyncio.to_thread(find_ffmpeg)
     wanted = [(codec, encoder) for codec in CODECS for encoder in ENCODERS[codec]]
     trials = await asyncio.gather(*(_try(ffmpeg.path, codec, encoder) for codec, encoder in wanted))
@@ -101,7 +104,7 @@ async def discover(slots: int | None = None) -> Inventory:
         if trial.ok:
             encoders.setdefault(trial.codec, trial.encoder)
     units = usable_cores() if slots is None else max(1, slots)
-    capabilities = Capabilities(units, {"ffmpeg": list(encoders)} if encoders else {})
+    capabilities = Capabilities(units, {"ffmpeg": list(encoders)} if encoders else {}, dict(labels or {}))
     return Inventory(capabilities, ffmpeg, encoders, list(trials))
 
 

@@ -1,4 +1,4 @@
-"""One engine process: started in a group of its own, read, watched, ended with its whole group, always reaped.
+"""One engine process: started in a group of its own, read, watched, stopped and ended as a group, always reaped.
 
 CPU seconds come from ``os.wait4`` on the very child, so they are the kernel's own sum over all its threads and
 whatever it waited for, and jobs that run side by side do not mix. For that the process is started with ``Popen`` and
@@ -17,7 +17,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import IO, Literal
@@ -28,6 +27,7 @@ import structlog
 from reelmill.domain.failure import Failure
 from reelmill.worker.engine_output import BoundedText, LineSplitter
 from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.run_clock import RunClock
 
 log = structlog.get_logger()
 
@@ -37,6 +37,8 @@ _PATIENCE = 10
 before they say anything, and a slow machine may need minutes for that."""
 _BUSY_SHARE = 0.05
 _PIPE_GRACE = 1.0
+_LEAST_WAIT = 0.05
+_PREPARATION_WAIT = 0.01
 
 _INHERITED = (
     *("PATH", "HOME", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "XDG_RUNTIME_DIR"),
@@ -48,7 +50,10 @@ Ending = Literal["exited", "killed", "hung", "timed_out"]
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """How a process ended. ``code`` is its exit status, negative for a signal; ``cpu_seconds`` is user plus system."""
+    """How a process ended. ``code`` is its exit status, negative for a signal; ``cpu_seconds`` is user plus system.
+
+    ``wall_seconds`` is without the time for which it stood still.
+    """
 
     code: int
     stderr: str
@@ -111,7 +116,8 @@ def die_with_parent(argv: Sequence[str]) -> list[str]:
 class EngineProcess:
     """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it.
 
-    ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run. An object runs once.
+    ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run; the time between `pause` and
+    `resume` counts for neither. An object runs once.
     """
 
     def __init__(
@@ -129,6 +135,7 @@ class EngineProcess:
         self._hang_seconds = hang_seconds
         self._timeout = timeout
         self._popen: subprocess.Popen[bytes] | None = None
+        self._clock = RunClock()
         self._ending: Ending = "exited"
         self._last_move = 0.0
         self._cpu_at_move = 0.0
@@ -139,9 +146,24 @@ class EngineProcess:
         """The process's id, which is its group's too; None before the start and after the end."""
         return self._popen.pid if self._popen is not None and self._popen.returncode is None else None
 
+    @property
+    def stretch(self) -> float:
+        """What an engine that measures its own pace by the wall's clock has to be multiplied with, after pauses."""
+        return self._clock.stretch()
+
     def kill(self) -> None:
         """End the whole group at once; harmless when it has ended. ``run`` returns soon after, as ``killed``."""
         self._end("killed")
+
+    def pause(self) -> None:
+        """Let the whole group stand still until `resume`, also when it starts only later. It can still be killed."""
+        self._clock.stop()
+        self._stop_group()
+
+    def resume(self) -> None:
+        """Let the group go on; harmless when it does."""
+        self._clock.go_on()
+        self._signal_group(signal.SIGCONT)
 
     async def run(self) -> Exit:
         """Run to the end and return how it ended; AttemptFailed when it cannot be started.
@@ -161,15 +183,16 @@ class EngineProcess:
             raise
 
     async def _run(self) -> Exit:
-        started = self._last_move = time.monotonic()
+        started = self._last_move = self._clock.seconds()
         popen = self._popen = self._spawn()
+        self._stop_group()
         errors, lines = BoundedText(), LineSplitter(self._take_line)
         pipes: list[_Pipe] = []
         try:
             pipes += [await _Pipe.read(popen.stdout, lines.feed), await _Pipe.read(popen.stderr, errors.feed)]
             async with _ended(popen.pid) as ended:
                 await self._watch(ended, None if self._timeout is None else started + self._timeout)
-            self._kill_group()  # whoever it left behind also holds the pipes open
+            self._signal_group(signal.SIGKILL)  # whoever it left behind also holds the pipes open
             await asyncio.wait([pipe.closed for pipe in pipes], timeout=_PIPE_GRACE)
         finally:
             code, cpu_seconds = self._reap(popen)
@@ -177,7 +200,7 @@ class EngineProcess:
                 pipe.transport.close()
         if self._broken is not None:
             raise self._broken
-        return Exit(code, errors.text(), cpu_seconds, time.monotonic() - started, self._ending)
+        return Exit(code, errors.text(), cpu_seconds, self._clock.seconds() - started, self._ending)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         program = self._argv[0]
@@ -199,7 +222,7 @@ class EngineProcess:
 
     async def _watch(self, ended: asyncio.Future[None], deadline: float | None) -> None:
         while not ended.done():
-            now = time.monotonic()
+            now = self._clock.seconds()
             quiet_until = self._last_move + self._hang_seconds
             if deadline is not None and now >= deadline:
                 self._end("timed_out")
@@ -208,7 +231,9 @@ class EngineProcess:
                     self._end("hung")
                 quiet_until = now + self._hang_seconds
             wake = quiet_until if deadline is None else min(quiet_until, deadline)
-            await asyncio.wait([ended], timeout=None if self._ending != "exited" else max(0.0, wake - now))
+            # While the engine stands still, so does this clock: the wait ends too early, and is begun again.
+            patience = None if self._ending != "exited" else max(_LEAST_WAIT, wake - now)
+            await asyncio.wait([ended], timeout=patience)
 
     def _is_busy(self, now: float) -> bool:
         quiet = now - self._last_move
@@ -225,22 +250,30 @@ class EngineProcess:
             self.kill()
             return
         if moved:
-            self._last_move = time.monotonic()
+            self._last_move = self._clock.seconds()
             self._cpu_at_move = _cpu_seconds_so_far(self.pid)
 
     def _end(self, ending: Ending) -> None:
         if self.pid is not None and self._ending == "exited":
             self._ending = ending
-            self._kill_group()
+            self._signal_group(signal.SIGKILL)
 
-    def _kill_group(self) -> None:
+    def _stop_group(self) -> None:
+        if not self._clock.stands or self.pid is None:
+            return
+        if _dies_with_parent(self.pid, self._argv[0]):
+            self._signal_group(signal.SIGSTOP)
+        else:
+            asyncio.get_running_loop().call_later(_PREPARATION_WAIT, self._stop_group)
+
+    def _signal_group(self, number: signal.Signals) -> None:
         # The group's number cannot be another's: its leader, dead or alive, is not reaped yet.
         if (pid := self.pid) is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(pid, number)
 
     def _reap(self, popen: subprocess.Popen[bytes]) -> tuple[int, float]:
-        self._kill_group()
+        self._signal_group(signal.SIGKILL)
         _, status, usage = os.wait4(popen.pid, 0)  # blocks only when the loop itself is being torn down
         popen.returncode = os.waitstatus_to_exitcode(status)
         return popen.returncode, usage.ru_utime + usage.ru_stime
@@ -286,6 +319,20 @@ async def _ended(pid: int) -> AsyncGenerator[asyncio.Future[None]]:
     finally:
         loop.remove_reader(pidfd)
         os.close(pidfd)
+
+
+def _dies_with_parent(pid: int, program: str) -> bool:
+    """Whether it has asked for that already: stopped before it has, it would outlive a killed worker for ever."""
+    word = _first_word(pid)
+    # A fresh child shows our own command line, then none, then setpriv's; whatever comes behind that has asked.
+    return word == os.fsencode(program) or word not in (b"", _first_word(os.getpid()), os.fsencode(_setpriv() or ""))
+
+
+def _first_word(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    except OSError:
+        return b""
 
 
 def _cpu_seconds_so_far(pid: int | None) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from reelmill.bus.memory import MemoryBus
@@ -129,6 +130,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encode = ["-t", "2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
     subprocess.run([find_ffmpeg().path, "-v", "error", *sources, *encode, path], check=True)
     return path
+
+
+def engines() -> list[psutil.Process]:
+    """The ffmpeg processes that this test's farm runs."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "ffmpeg" in child.name()]
+
+
+async def no_engine_within(seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while engines():
+            await asyncio.sleep(0.01)
 
 
 def sha256_of(path: Path) -> str:

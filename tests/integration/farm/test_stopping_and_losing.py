@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from reelmill.bus.memory import MemoryBus
@@ -24,19 +23,7 @@ from reelmill.worker.publish import attempt_output, create_attempt
 from reelmill.worker.verify import hash_and_sync
 from tests import samples
 
-from .conftest import FarmMaker, FarmUnderTest
-
-
-def engines() -> list[psutil.Process]:
-    """The ffmpeg processes that this test's farm runs."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "ffmpeg" in child.name()]
-
-
-async def no_engine_within(seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while engines():
-            await asyncio.sleep(0.01)
+from .conftest import FarmMaker, FarmUnderTest, engines, no_engine_within
 
 
 async def test_jobs_start_strictly_by_queue_priority_and_arrival(make_farm: FarmMaker) -> None:

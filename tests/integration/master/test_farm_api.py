@@ -10,14 +10,20 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reelmill import __version__
+from reelmill.bus.memory import MemoryBus
 from reelmill.bus.words import BEAT, REPORT, Beat
+from reelmill.clock import SystemClock
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
 from reelmill.domain.scenario import CATALOGUE
 from reelmill.errors import StoreUnavailable
+from reelmill.master import reaper
+from reelmill.master.master import Master
+from reelmill.store.sqlite import SqliteStore
 from tests.farmhand import Farmhand
 from tests.samples import failed, new_job, new_jobs, node_info, published, settled, started
-from tests.served import Served
+from tests.served import MakeSettings, Served
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("store", ["memory"], indirect=True)
 EVIL = "<script>alert(1)</script>"
@@ -118,7 +124,7 @@ async def test_one_request_after_another_is_answered_at_once(served: Served) -> 
 async def test_health_says_why_not(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with the reasons when the store does not answer, or has failed for good; and alive all the same."""
 
-    async def refuse(_work: object) -> None:
+    async def refuse(_work: object, **_how: object) -> None:
         raise StoreUnavailable("the disk is gone")
 
     with monkeypatch.context() as patch:
@@ -136,6 +142,32 @@ async def test_health_says_why_not(served: Served, monkeypatch: pytest.MonkeyPat
     served.store.failed.set_result("a write failed")
     answer = await served.client.get("/health")
     assert (503, ["a write failed"]) == (answer.status_code, answer.json()["reasons"])
+
+
+async def test_a_service_that_goes_on_failing_is_told(
+    make_settings: MakeSettings, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store can be read but not written, so the reaper fails: 503 with the reason, until a round succeeds."""
+    monkeypatch.setattr(reaper, "SWEEP_SECONDS", 0.01)
+    master = Master(make_settings(), store, MemoryBus(), SystemClock(), alone=True)
+    await master.start()
+
+    async def refuse(_work: object, **_how: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    async with httpx2.AsyncClient(base_url=master.url, timeout=30) as client:
+        told = re.compile(r"Reaper failed \d+ rounds in a row: the disk is full")
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "write", refuse)
+            answer = await wait_until(lambda: client.get("/health"), lambda answer: answer.status_code == 503)
+            [reason] = answer.json()["reasons"]
+            assert told.fullmatch(reason), reason
+            ready = await client.get("/readyz")
+            assert 503 == ready.status_code
+            assert told.fullmatch(ready.text.strip()), ready.text
+        await wait_until(lambda: client.get("/health"), lambda answer: answer.status_code == 200)
+        assert 200 == (await client.get("/readyz")).status_code
+    await master.stop()
 
 
 async def metrics(served: Served) -> dict[str, float]:

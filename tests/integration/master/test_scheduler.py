@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
 from reelmill.bus.memory import MemoryBus
-from reelmill.bus.words import CLAIM, REPORT, ROOM, WORK, Claim, Room
+from reelmill.bus.words import CLAIM, REPORT, ROOM, Claim, Room
 from reelmill.clock import SystemClock
-from reelmill.domain.attempt import Grant
+from reelmill.domain.attempt import Grant, Offer
 from reelmill.domain.node import NodeInfo
+from reelmill.errors import Conflict, NotFound, ReelmillError
+from reelmill.master import scheduler
 from reelmill.master.master import Master
 from reelmill.master.scheduler import Scheduler
+from reelmill.store.claim import claim
+from reelmill.store.protocol import Tx
 from reelmill.store.sqlite import SqliteStore
+from reelmill.store.tenants import set_limit
+from reelmill.store.transition import Rules
 from tests.farmhand import Farmhand
-from tests.samples import failed, new_job, new_jobs, node_info, offer, started
+from tests.samples import failed, new_job, new_jobs, node_info, offer, published, settled, started
 from tests.served import MakeSettings
 from tests.waiting import wait_until
 
@@ -49,16 +55,17 @@ class Farm(Farmhand):
         assert not asked.done()
         return asked
 
-    async def announce(self) -> None:
-        """Ring the doorbell, as every master does after a change."""
-        await WORK.tell(self.bus, "test")
-
 
 async def within(asked: asyncio.Future[list[Grant] | None], seconds: float = AT_ONCE) -> list[str]:
     """The jobs that were granted, which must come at once."""
     grants = await asyncio.wait_for(asyncio.shield(asked), seconds)
     assert grants is not None
     return [grant.key.job_id for grant in grants]
+
+
+def limited(farm: Farm, max_running: int | None) -> Awaitable[None]:
+    """Give the tenant of all these jobs a limit, or take it away."""
+    return farm.change(lambda tx, _: set_limit(tx, "default", max_running))
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -86,7 +93,6 @@ async def test_a_parked_claim_is_answered_the_moment_a_job_arrives(farm: Farm) -
     """Not at the next look."""
     asked = await farm.parked()
     [job] = await farm.submit(new_job())
-    await farm.announce()
 
     assert [job.id] == await within(asked)
 
@@ -95,7 +101,6 @@ async def test_parked_claims_of_many_nodes_share_what_arrives(farm: Farm) -> Non
     """Each job goes to one of them."""
     asked = [await farm.parked(node_info(f"mill-{n}"), 1) for n in range(5)]
     jobs = await farm.submit(*new_jobs(5))
-    await farm.announce()
 
     granted = [job_id for one in asked for job_id in await within(one)]
     assert sorted(job.id for job in jobs) == sorted(granted)
@@ -108,7 +113,6 @@ async def test_a_newer_claim_replaces_an_older_one_of_the_same_node(farm: Farm) 
 
     assert [] == await within(old)
     [job] = await farm.submit(new_job())
-    await farm.announce()
     assert [job.id] == await within(new)
 
 
@@ -119,7 +123,6 @@ async def test_no_room_ends_the_question(farm: Farm) -> None:
 
     assert [] == await within(asked)
     [job] = await farm.submit(new_job())
-    await farm.announce()
     assert [job.id] == await within(farm.ask(node_info("other")))
 
 
@@ -148,7 +151,6 @@ async def test_a_claim_that_times_out_just_then_loses_no_grant(farm: Farm) -> No
         for _ in range(total):
             await asyncio.sleep(rng.random() * 0.006)
             await farm.submit(new_job())
-            await farm.announce()
 
     arriving = asyncio.ensure_future(arrive())
     async with asyncio.timeout(60):
@@ -168,7 +170,6 @@ async def test_claims_that_replace_each_other_lose_no_grant(farm: Farm) -> None:
         asked.append(farm.ask(node_info(units=1), wait=rng.random() * 0.01))
         await asyncio.sleep(rng.random() * 0.004)
         await farm.submit(new_job())
-        await farm.announce()
     async with asyncio.timeout(30):
         answers = await asyncio.gather(*asked)
 
@@ -201,17 +202,16 @@ async def test_a_store_that_refuses_for_a_while_does_not_end_the_scheduler(
     """The question stays open, and is answered when the store works again."""
     refused = asyncio.Event()
 
-    async def refuse(_work: object) -> None:
+    async def refuse(_work: object, **_how: object) -> None:
         refused.set()
         raise OSError("gone")
 
     asked = await farm.parked()
     with monkeypatch.context() as patch:
         patch.setattr(farm.store, "write", refuse)
-        await farm.announce()
+        farm.store.doorbell.ring()
         await asyncio.wait_for(refused.wait(), AT_ONCE)
     [job] = await farm.submit(new_job())
-    await farm.announce()
 
     assert [job.id] == await within(asked)
 
@@ -221,7 +221,7 @@ async def test_a_report_of_a_failure_rings_the_doorbell(farm: Farm) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     await farm.submit(new_job())
     [grant] = await asyncio.wait_for(farm.ask(), AT_ONCE) or []
-    await WORK.listen(farm.bus, heard.put)
+    farm.store.doorbell.listen(lambda: heard.put_nowait("work"))
 
     await REPORT.ask(farm.bus, [failed(grant.key, NODE)], 5)
 
@@ -237,3 +237,49 @@ async def test_a_scheduler_starts_and_stops_more_than_once(farm: Farm) -> None:
         await scheduler.stop()
         await scheduler.stop()
     await wait_until(lambda: asyncio.sleep(0, len(asyncio.all_tasks())), lambda n: n < 20)
+
+
+@pytest.mark.parametrize("limit", [2, None])
+async def test_a_raised_limit_is_heard_at_once(farm: Farm, limit: int | None) -> None:
+    """A question that a tenant's limit kept open is answered when the limit is raised or taken away."""
+    await limited(farm, 1)
+    await farm.submit(*new_jobs(2))
+    assert 1 == len(await farm.claim(node_info("other"), 1))
+    asked = await farm.parked()
+
+    await limited(farm, limit)
+
+    assert 1 == len(await within(asked))
+
+
+async def test_a_job_that_ends_lets_another_of_its_tenant_begin_at_once(farm: Farm) -> None:
+    """On whichever node there is room: nobody else would tell the one that waits."""
+    await limited(farm, 1)
+    [_, second] = await farm.submit(*new_jobs(2))
+    other = node_info("other", units=1)
+    key = await farm.run(other)
+    asked = await farm.parked()
+
+    said = [settled(key, other), published(key, other)]
+    assert [True, True] == await REPORT.ask(farm.bus, said, AT_ONCE)
+
+    assert [second.id] == await within(asked)
+
+
+@pytest.mark.parametrize("error", [NotFound, Conflict])
+async def test_a_claim_that_fails_on_purpose_stops_no_other_node(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, error: type[ReelmillError]
+) -> None:
+    """One node's claim meets what the store refuses: the others of the same round get their jobs all the same."""
+
+    def claim_or_refuse(tx: Tx, room: Offer, lease_seconds: float, rules: Rules) -> list[Grant]:
+        if room.node_name == "cursed":
+            raise error("this one job")
+        return claim(tx, room, lease_seconds, rules)
+
+    monkeypatch.setattr(scheduler, "claim", claim_or_refuse)
+    cursed, well = await farm.parked(node_info("cursed")), await farm.parked(NODE)
+    [job] = await farm.submit(new_job())
+
+    assert [job.id] == await within(well)
+    assert not cursed.done()

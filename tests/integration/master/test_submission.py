@@ -73,7 +73,8 @@ async def test_a_submitted_job_is_answered_whole(served: Served) -> None:
     )
     age = datetime.now(UTC) - datetime.fromisoformat(job["created_at"])
     assert 0 <= age.total_seconds() < 60
-    assert job == await served.get(f"/jobs/{job['id']}") == await served.get("/jobs/1")
+    shown = job | {"blocked": "no node is online"}
+    assert shown == await served.get(f"/jobs/{job['id']}") == await served.get("/jobs/1")
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -237,7 +238,7 @@ async def test_a_store_that_refuses_is_a_503_that_says_when_to_come_back(
 ) -> None:
     """Nothing was kept, and the next request may succeed."""
 
-    async def refuse(_work: object) -> None:
+    async def refuse(_work: object, **_how: object) -> None:
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
@@ -329,3 +330,50 @@ async def test_a_launch_name_that_no_database_stores_is_refused(served: Served) 
     answer = await served.client.post("/jobs/batch", json=body)
     assert (422, "launch.name") == (answer.status_code, answer.json()["field"])
     assert 0 == (await served.get("/jobs/summary"))["total"]
+
+
+async def test_large_batches_take_turns(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many clients send one at once, a few are unpacked in memory at a time; all are accepted."""
+    write = served.store.write
+    under_way: list[int] = [0]
+    most = 0
+
+    async def slowly(work: Any, **how: Any) -> Any:
+        nonlocal most
+        under_way[0] += 1
+        most = max(most, under_way[0])
+        await asyncio.sleep(0.01)  # the others would come in meanwhile
+        under_way[0] -= 1
+        return await write(work, **how)
+
+    monkeypatch.setattr(served.store, "write", slowly)
+    batch = {"jobs": [{"scenario": "480p30-h264"}] * 50}
+    answers = await asyncio.gather(*(served.client.post("/jobs/batch", json=batch) for _ in range(12)))
+
+    assert [201] * 12 == [answer.status_code for answer in answers]
+    assert 2 == most
+
+
+async def test_a_batch_of_nothing_but_repeats_makes_no_launch(served: Served) -> None:
+    """A client that sends its batch again hears of the launch that its jobs are in, and no empty one is left."""
+    job = {"scenario": "480p30-h264", "idempotency_key": "k"}
+    body = {"jobs": [job, {"scenario": "8K"}], "launch": {"name": "nightly"}}
+    first = (await served.client.post("/jobs/batch", json=body)).json()
+    again = (await served.client.post("/jobs/batch", json=body)).json()
+    conflict = await served.client.post("/jobs/batch", json=body | {"jobs": [job | {"queue": "live"}]})
+    more = (await served.client.post("/jobs/batch", json=body | {"jobs": [job, {"scenario": "480p30-h264"}]})).json()
+
+    assert first["launch_id"] == again["launch_id"]
+    assert (422, None) == (conflict.status_code, conflict.json()["launch_id"])
+    launches = (await served.get("/launches"))["launches"]
+    assert {first["launch_id"]: 1, more["launch_id"]: 1} == {found["id"]: found["total"] for found in launches}
+
+
+async def test_a_launch_that_was_there_before_stays_when_a_batch_brings_nothing_new(served: Served) -> None:
+    """Only what this batch made is taken back."""
+    job = {"scenario": "480p30-h264", "idempotency_key": "k"}
+    for _ in range(2):
+        answer = await served.client.post("/jobs/batch", json={"jobs": [job], "launch": {"id": "L", "name": "nightly"}})
+        assert "L" == answer.json()["launch_id"]
+
+    assert ("nightly", 1) == ((launch := await served.get("/launches/L"))["name"], launch["total"])

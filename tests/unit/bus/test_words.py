@@ -11,6 +11,7 @@ from reelmill.bus.words import BEAT, CLAIM, GARBAGE, REPORT, Beat, Claim, Room
 from reelmill.domain.attempt import (
     AttemptKey,
     AttemptLog,
+    AttemptOrder,
     AttemptReport,
     BeatAnswer,
     Grant,
@@ -30,7 +31,8 @@ WORDS: list[tuple[object, object]] = [
     (Room, Room("n1", 3)),
     (Beat, Beat(node_info(), [Progress(KEY, 12.5, 30.1, 1.5), Progress(KEY)])),
     (list[Grant], [GRANT]),
-    (BeatAnswer, BeatAnswer(30.0, [KEY], [KEY], [UnpublishedOutput(KEY, "a.mp4", "ab", True)])),
+    (BeatAnswer, BeatAnswer(30.0, [KEY], [KEY], [UnpublishedOutput(KEY, "a.mp4", "ab", True)], [KEY])),
+    (AttemptOrder, AttemptOrder(KEY, "pause")),
     (list[AttemptReport], [AttemptReport(KEY, "n1", event, AttemptLog("ffmpeg", "said")) for event in EVENTS]),
 ]
 

@@ -63,6 +63,13 @@ def job_in(status: Status, **fields: object) -> Job:
     return stored_job(**values | fields)
 
 
+def standing_job(**fields: object) -> Job:
+    """A job whose engine stands still on its node."""
+    return advance(
+        job_in("running", progress=40.0, fps=25.0, speed=1.5, eta=9.0, **fields), Pause(), NOW, POLICY, RNG
+    ).job
+
+
 def test_every_kind_of_event_is_judged() -> None:
     """A new event cannot be forgotten here or in the table."""
     kinds = set(get_args(Event))
@@ -76,7 +83,8 @@ def test_an_event_leads_where_the_table_says_or_is_not_allowed(status: Status, e
     """For each status and event: one of the table's outcomes, or NotAllowed; never anything else."""
     job = job_in(status)
     allowed = TRANSITIONS.get((status, type(event)))
-    if allowed is None or isinstance(event, Publish):  # only a settled job can be published
+    nobody = status == "paused" and isinstance(event, Settle | Fail | Lose | Return)
+    if allowed is None or nobody or isinstance(event, Publish):  # only a settled job can be published
         with pytest.raises(NotAllowed) as caught:
             advance(job, event, NOW, POLICY, RNG)
         assert status == caught.value.status
@@ -200,6 +208,68 @@ def test_a_returned_attempt_costs_no_try() -> None:
     )
 
 
+def test_a_paused_running_job_stays_on_its_node_and_has_no_pace() -> None:
+    """Its lease, its node and how far it is are kept; what says how fast it goes is not."""
+    running, after = job_in("running"), standing_job()
+
+    assert ("paused", True) == (after.status, after.is_held)
+    assert (running.node_id, running.lease_until, running.attempt) == (after.node_id, after.lease_until, after.attempt)
+    assert (40.0, None, None, None) == (after.progress, after.fps, after.speed, after.eta)
+
+
+def test_a_paused_assigned_job_is_taken_from_its_node() -> None:
+    """Nothing ran yet that would be worth to be kept."""
+    after = advance(job_in("assigned"), Pause(), NOW, POLICY, RNG).job
+
+    assert ("paused", False, None) == (after.status, after.is_held, after.node_id)
+
+
+PAUSED_OUTCOMES: dict[Event, tuple[Status, bool]] = {
+    Resume(): ("running", True),
+    Settle(result()): ("running", True),
+    Cancel(): ("canceled", False),
+    Lose(): ("paused", False),
+    Return("the worker was stopped"): ("paused", False),
+    Fail(NETWORK_DOWN): ("paused", False),
+    Fail(BAD_INPUT): ("failed", False),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_job_that_stands_still_on_a_node_has_its_own_outcomes(event: Event) -> None:
+    """What would go on by itself stays paused; what the engine had done before counts."""
+    job = standing_job()
+    expected = PAUSED_OUTCOMES.get(event)
+    if isinstance(event, Fail) and event.failure == TOO_SLOW:
+        expected = ("paused", False)
+    if expected is None:
+        with pytest.raises(NotAllowed, match="the job is paused"):
+            advance(job, event, NOW, POLICY, RNG)
+        return
+    after = advance(job, event, NOW, POLICY, RNG).job
+
+    assert expected == (after.status, after.is_held)
+    assert (1 if isinstance(event, Settle) else None) == after.winner
+    assert 0 == after.crashes
+
+
+def test_a_job_that_failed_while_it_was_paused_keeps_its_backoff() -> None:
+    """Resumed in time it still waits for its retry, with the reason; resumed later it is queued."""
+    after = advance(standing_job(), Fail(NETWORK_DOWN), NOW, POLICY, RNG).job
+
+    assert after.eligible_at is not None
+    assert (1, NETWORK_DOWN.code) == (after.failures, after.error_code)
+    assert "retrying" == advance(after, Resume(), after.eligible_at - 0.1, POLICY, RNG).job.status
+    assert "queued" == advance(after, Resume(), after.eligible_at, POLICY, RNG).job.status
+
+
+def test_a_job_that_fails_for_the_last_time_while_it_was_paused_has_ended() -> None:
+    """A pause is no way around the limits (P5)."""
+    after = advance(standing_job(failures=POLICY.max_failures - 1), Fail(TOO_SLOW), NOW, POLICY, RNG).job
+
+    assert ("timed_out", NOW) == (after.status, after.completed_at)
+
+
 @pytest.mark.parametrize(("eligible_at", "expected"), [(None, "queued"), (NOW - 1, "queued"), (NOW + 5, "retrying")])
 def test_a_resumed_job_still_waits_for_its_backoff(eligible_at: float | None, expected: str) -> None:
     """Pause and resume is no way around it."""
@@ -251,7 +321,8 @@ def test_whatever_happens_these_hold(events: list[Event], policy: RetryPolicy, s
         assert reason
         assert before.attempt + isinstance(event, Assign) == job.attempt
         assert (job.status in TERMINAL) == (job.completed_at is not None)
-        assert (job.status in ACTIVE) == (job.lease_until is not None)
+        assert job.is_held or job.status not in ACTIVE
+        assert not job.is_held or (job.status in ACTIVE | {"paused"} and job.node_id is not None)
         assert job.failures <= policy.max_failures
         assert job.crashes <= policy.max_crashes
         if job.failures == policy.max_failures or job.crashes == policy.max_crashes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelmill.domain.quantity import format_bitrate, parse_bitrate, parse_count, parse_duration
+from reelmill.domain.quantity import format_bitrate, parse_bitrate, parse_count, parse_duration, parse_retention
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,8 @@ def test_bitrates(text: str, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("90", 90.0), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120.0), ("1h", 3600.0)]
+    ("text", "expected"),
+    [("90", 90.0), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120.0), ("1h", 3600.0), ("2d", 172_800.0)],
 )
 def test_durations(text: str, expected: float) -> None:
     """Seconds, with the units that people write."""
@@ -78,3 +79,35 @@ def test_half_a_job_is_no_count(text: str) -> None:
     """Counts are whole."""
     with pytest.raises(ValueError, match="is not a count"):
         parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12h", 43_200.0),
+        ("30d", 2_592_000.0),
+        ("90s", 90.0),
+        ("2 m", 120.0),
+        ("0", None),
+        ("0.0", None),
+        ("0d", None),
+        ("forever", None),
+    ],
+)
+def test_how_long_to_keep(text: str, seconds: float | None) -> None:
+    """A duration, or for ever."""
+    assert seconds == parse_retention(text)
+
+
+@pytest.mark.parametrize("text", ["", "never", "-1d", "1 month", "30 d h"])
+def test_what_is_no_time_to_keep_is_told_what_to_write(text: str) -> None:
+    """The sentence is about keeping, not about durations of media."""
+    with pytest.raises(ValueError, match=r"is not a time to keep jobs; write a number with a unit \(s, m, h, d\)"):
+        parse_retention(text)
+
+
+@pytest.mark.parametrize("text", ["90", "2592000", "1.5", " 30 "])
+def test_a_time_to_keep_needs_its_unit(text: str) -> None:
+    """90 days would be 90 seconds; what is forgotten is gone."""
+    with pytest.raises(ValueError, match=r"has no unit; write a number with a unit \(s, m, h, d\), such as 12h or 30d"):
+        parse_retention(text)

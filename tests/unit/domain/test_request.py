@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reelmill.domain.capability import Needs
 from reelmill.domain.job import NewJob
 from reelmill.domain.media_path import PRIVATE_FOLDER
 from reelmill.domain.request import JobRequest, accept
@@ -32,7 +33,7 @@ def test_a_bare_request_gets_the_defaults_of_the_design() -> None:
     assert ("auto", "default", "medium") == (job.engine, job.queue, job.priority)
     assert (10.0, 7_000_000, None) == (job.parameters.duration, job.parameters.bitrate, job.parameters.input)
     assert f"outputs/{JOB_ID}.mp4" == job.parameters.output
-    assert ("auto", "h264", 4) == job.needs
+    assert Needs("auto", "h264", 4) == job.needs
     assert job.fingerprint is None
 
 
@@ -196,12 +197,32 @@ def test_an_output_must_not_be_the_input() -> None:
         ({"k": "v" * 129}, "labels.k"),
     ],
 )
-def test_labels_have_limits(labels: dict[str, str], field: str) -> None:
-    """Too many, too long, or names that could not be asked for are named."""
+@pytest.mark.parametrize("prefix", ["", "node_"])
+def test_labels_have_limits(labels: dict[str, str], field: str, prefix: str) -> None:
+    """Too many, too long, or names that could not be asked for are named; also for the labels a node must carry."""
     with pytest.raises(InvalidField) as caught:
-        take(labels=labels)
+        take(**{f"{prefix}labels": labels})
 
-    assert field == caught.value.field
+    assert prefix + field == caught.value.field
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-a", "..", "ä", "a/b", "a\n", "x" * 65])
+def test_a_tenant_has_a_plain_name(name: str) -> None:
+    """A name that could not stand in a path or on a command line is refused."""
+    with pytest.raises(InvalidField) as caught:
+        take(tenant=name)
+
+    assert "tenant" == caught.value.field
+    assert len(str(caught.value)) < 200
+
+
+def test_tenant_and_node_labels_are_needs_whatever_their_order() -> None:
+    """Jobs that ask for the same labels of a node wait in the same lane."""
+    one = take(tenant="studio-7", node_labels={"site": "ber", "gpu": "yes"})
+    other = take(tenant="studio-7", node_labels={"gpu": "yes", "site": "ber"})
+
+    assert Needs("auto", "h264", 4, "studio-7", (("gpu", "yes"), ("site", "ber"))) == one.needs == other.needs
+    assert ("studio-7", ["gpu", "site"]) == (one.tenant, list(one.node_labels))
 
 
 @pytest.mark.parametrize(
@@ -232,6 +253,8 @@ def test_equal_bodies_have_equal_fingerprints_whatever_their_order() -> None:
         {"parameters": {"duration": 6}},
         {"scenario": "720p30-h264"},
         {"engine": "ffmpeg"},
+        {"tenant": "studio-7"},
+        {"node_labels": {"gpu": "yes"}},
     ],
 )
 def test_another_body_has_another_fingerprint(change: dict[str, Any]) -> None:

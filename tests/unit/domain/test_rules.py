@@ -37,6 +37,23 @@ def test_a_node_runs_what_one_of_its_engines_encodes(engine: str, codec: str, ex
     assert expected is can_run(SMALL, Needs(engine, codec, 1))
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, True),
+        ({"gpu": "yes"}, True),
+        ({"gpu": "yes", "site": "ber"}, True),
+        ({"gpu": "no"}, False),
+        ({"gpu": "yes", "rack": "1"}, False),
+    ],
+)
+def test_a_node_runs_only_jobs_whose_labels_it_carries(asked: dict[str, str], expected: bool) -> None:
+    """All of them, each with the same value; a node may carry more."""
+    node = Capabilities(2, {"ffmpeg": ["h264"]}, {"gpu": "yes", "site": "ber"})
+
+    assert expected is can_run(node, Needs("auto", "h264", 1, node_labels=tuple(asked.items())))
+
+
 @given(nodes, needs)
 def test_the_chosen_engine_is_there_and_knows_the_codec(node: Capabilities, asked: Needs) -> None:
     """Whatever can run gets an engine that can, the one that was asked for if any, and ffmpeg before others."""
@@ -53,7 +70,7 @@ def test_the_chosen_engine_is_there_and_knows_the_codec(node: Capabilities, aske
 @given(nodes, needs)
 def test_a_job_takes_its_cost_but_never_more_than_the_node(node: Capabilities, asked: Needs) -> None:
     """So a small node still runs a big job, alone."""
-    assert min(node.units, asked.cost) == units_on(node, asked)
+    assert min(node.units, asked.cost) == units_on(node, asked.cost)
 
 
 @given(st.integers(0, 5000), st.integers(0, 2**32), st.floats(0, 3600), st.floats(0, 3600))

@@ -10,8 +10,8 @@ from reelmill.launcher.hindrance import judge_nodes
 from reelmill.launcher.options import read_plan
 
 
-def node(status: str = "online", **engines: list[str]) -> NodeState:
-    return NodeState(name="mill", status=status, capabilities=Capabilities(4, engines))
+def node(status: str = "online", labels: dict[str, str] | None = None, **engines: list[str]) -> NodeState:
+    return NodeState(name="mill", status=status, capabilities=Capabilities(4, engines, labels or {}))
 
 
 FULL = node(ffmpeg=["h264", "h265", "vp9", "av1"])
@@ -34,6 +34,21 @@ def test_what_is_missing_is_named(nodes: list[NodeState], engine: str, scenario:
     found = judge_nodes(nodes, read_plan(count="2", engine=engine, scenario=scenario))
     assert found is not None
     assert f"{found.share(2)}: {found.reason}".startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({}, "no node has the label gpu=yes, site=ber"),
+        ({"gpu": "yes", "site": "par"}, "no node has the label site=ber"),
+        ({"gpu": "yes", "site": "ber"}, None),
+    ],
+)
+def test_labels_that_no_node_carries_are_named(labels: dict[str, str], said: str | None) -> None:
+    """Those that none has with that value."""
+    plan = read_plan(node_labels=["gpu=yes", "site=ber"])
+    found = judge_nodes([node(labels=labels, ffmpeg=["h264", "h265", "vp9", "av1"])], plan)
+    assert said == (found.reason if found else None)
 
 
 def test_nothing_is_said_when_some_node_can() -> None:

@@ -40,6 +40,9 @@ from reelmill.launcher.plan import Span
         ({"source": "../x.mp4"}, "--input", "under the media root"),
         ({"source": os.sep}, "--input", "is a folder"),
         ({"seed": "abc"}, "--seed", "whole number"),
+        ({"node_labels": ["gpu="]}, "--node-label", "'gpu=' has no value; write NAME=VALUE"),
+        ({"node_labels": ["gpu= "]}, "--node-label", "has no value"),
+        ({"node_labels": ["gpu=a", "gpu=b"]}, "--node-label", "'gpu' is given twice, as 'a' and 'b'"),
     ],
 )
 def test_a_mistake_names_its_option(options: dict[str, Any], option: str, part: str) -> None:
@@ -93,6 +96,11 @@ def test_an_input_that_exists_here_is_sent_as_an_absolute_path(tmp_path: Path) -
     with contextlib.chdir(tmp_path):
         assert str(tmp_path / "a.mp4") == read_plan(source="a.mp4", scenario="random").input
         assert str(tmp_path / "a.mp4") == read_plan(source="./a.mp4", scenario="random").input
+
+
+def test_a_label_that_is_given_twice_alike_is_one() -> None:
+    """Only a contradiction is a mistake."""
+    assert {"gpu": "a", "site": "b=c"} == read_plan(node_labels=["gpu=a", "site=b=c", "gpu=a"]).node_labels
 
 
 def test_a_long_name_is_refused() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelmill.errors import InvalidField
-from reelmill.master.api.job_query import MAX_LIMIT, read_query
+from reelmill.master.api.answers import JOB_FIELDS
+from reelmill.master.api.job_query import MAX_LABELS, MAX_LIMIT, MAX_VALUES, read_query
 
 
 class Given:
@@ -27,7 +28,7 @@ def test_no_parameters_ask_for_everything() -> None:
     """Oldest first, all fields, no limit."""
     query = read_query(Given())
 
-    assert (None, None, False, []) == (query.after, query.limit, query.newest_first, query.fields)
+    assert (None, None, False, list(JOB_FIELDS)) == (query.after, query.limit, query.newest_first, query.fields)
 
 
 def test_lists_may_be_repeated_or_joined_with_commas() -> None:
@@ -58,6 +59,7 @@ def test_lists_may_be_repeated_or_joined_with_commas() -> None:
         ("limit", "1.5"),
         ("limit", "\N{ARABIC-INDIC DIGIT ONE}"),
         ("cursor", "x"),
+        ("launch", "a\0b"),
         ("cursor", str(2**63)),
         ("label", "no-colon"),
         ("label", 'a"b:c'),
@@ -73,6 +75,20 @@ def test_a_parameter_that_makes_no_sense_is_named(name: str, value: str) -> None
 
     assert name == caught.value.field
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("label", MAX_LABELS), *((name, MAX_VALUES) for name in ("node", "tenant", "launch"))]
+)
+def test_more_filters_than_a_database_takes_are_refused_by_name(name: str, most: int) -> None:
+    """Asking again would not help, so that it is a user's error and not a database's."""
+    values = [f"n{n}:x" for n in range(most + 1)]
+
+    read_query(Given(**{name: values[:most]}))
+    for asked in [values] if name == "label" else [values, [",".join(values)]]:
+        with pytest.raises(InvalidField, match=str(most)) as caught:
+            read_query(Given(**{name: asked}))
+        assert name == caught.value.field
 
 
 @given(st.sampled_from(["status", "limit", "cursor", "label", "fields", "order", "scenario", "node"]), st.text())

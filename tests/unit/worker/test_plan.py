@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from reelmill.worker.engines.engine import EncodePlan, fit
+from reelmill.worker.engines.engine import EncodePlan, Reading, fit, without_standstill
 from reelmill.worker.media_info import MediaInfo
 
 PlanFor = Callable[..., EncodePlan]
@@ -71,3 +71,11 @@ def test_a_synthetic_job_fills_the_whole_box(plan_for: PlanFor) -> None:
 def test_the_container_follows_the_name_in_any_case(plan_for: PlanFor) -> None:
     """``.MKV`` is Matroska, ``.mp4`` is MP4."""
     assert [plan_for(output=name).container for name in ("a.MKV", "a.mp4")] == ["matroska", "mp4"]
+
+
+def test_the_pace_of_an_engine_that_stood_still_is_that_of_its_running_time() -> None:
+    """Two thirds of the time it stood still: it is three times as fast as it says, and needs a third of the time."""
+    said = Reading(percent=50.0, fps=10.0, speed=0.4, eta=90.0, moved=True)
+    silent = Reading(percent=0.0, fps=None, speed=None, eta=None, moved=False)
+    assert Reading(percent=50.0, fps=30.0, speed=1.2, eta=30.0, moved=True) == without_standstill(said, 3.0)
+    assert (said, silent) == (without_standstill(said, 1.0), without_standstill(silent, 3.0))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from reelmill.domain.capability import Capabilities
+from reelmill.domain.explanation import Outlook
 from reelmill.domain.job import Job, Parameters, Result
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import Scenario
+from reelmill.domain.tenant import Tenant
+from reelmill.store.lanes import read_node_labels
 from reelmill.store.launches import Launch, LaunchTimings
 from reelmill.store.listing import LogEntry, Transition
+from reelmill.store.rows import JSON_FIELDS
 
 
 def to_time(seconds: float | None) -> datetime | None:
@@ -26,8 +32,12 @@ def _with_times(value: msgspec.Struct, *times: str) -> dict[str, Any]:
     return fields | {name: to_time(fields[name]) for name in times}
 
 
-class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s, ``eta`` in seconds."""
+class JobAnswer(msgspec.Struct, frozen=True):
+    """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s, ``eta`` in seconds.
+
+    ``blocked`` says why no node of the farm can ever run it; it is looked up where jobs are looked at, and left out of
+    the answers to a submission or an action.
+    """
 
     id: str
     sequence_number: int
@@ -40,6 +50,7 @@ class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     parameters: Parameters
     labels: dict[str, str]
+    node_labels: dict[str, str]
     confidence: str | int | float | None
     progress: float
     fps: float | None
@@ -59,25 +70,56 @@ class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None
     error: str | None
     result: Result | None
+    blocked: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 JOB_FIELDS: tuple[str, ...] = JobAnswer.__struct_fields__
+_STORED_FIELDS = tuple(name for name in JOB_FIELDS if name != "blocked")
+_DECIDE_BLOCKED = ("status", "engine", "scenario", "node_labels")
 _TIMES = frozenset({"created_at", "assigned_at", "started_at", "completed_at", "eligible_at"})
+_TIME_PLACES = [place for place, name in enumerate(_STORED_FIELDS) if name in _TIMES]
+
+_read_stored = attrgetter(*_STORED_FIELDS)
+_encode = msgspec.json.Encoder().encode
 
 
-def answer_job(job: Job) -> JobAnswer:
-    """The job as the API shows it."""
-    return JobAnswer(**{name: _shown(job, name) for name in JOB_FIELDS})
+def answer_job(job: Job, outlook: Outlook | None = None) -> JobAnswer:
+    """The job as the API shows it; ``outlook`` says whether it is blocked."""
+    values: list[Any] = list(_read_stored(job))
+    for place in _TIME_PLACES:
+        values[place] = to_time(values[place])
+    return JobAnswer(*values, blocked=msgspec.UNSET if outlook is None else outlook.block(job))
 
 
-def answer_fields(job: Job, fields: list[str]) -> dict[str, Any]:
-    """Only these fields of the job."""
-    return {name: _shown(job, name) for name in fields}
+class RowEncoder:
+    """Turns rows of the store, each a job's number and then ``columns``, into JSON as `answer_job` has it."""
 
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.columns = fields
+        self._blocked = fields.index("blocked") if "blocked" in fields else None
+        if self._blocked is not None:
+            stored = ["status" if name == "blocked" else name for name in fields]  # one for the place, to be replaced
+            self.columns = (*stored, *_DECIDE_BLOCKED)
+        self._shown = msgspec.defstruct("Shown", fields, gc=False)
+        self._changes: list[tuple[int, Callable[[Any], Any]]] = [
+            (place, msgspec.Raw if name in JSON_FIELDS else to_time)  # what the store keeps as JSON is JSON already
+            for place, name in enumerate(fields)
+            if name in JSON_FIELDS or name in _TIMES
+        ]
 
-def _shown(job: Job, name: str) -> Any:
-    value = getattr(job, name)
-    return to_time(value) if name in _TIMES else value
+    def encode(self, rows: Iterable[Sequence[Any]], outlook: Outlook) -> bytes:
+        """The jobs with commas between them."""
+        shown: list[msgspec.Struct] = []
+        for _, *values in rows:
+            if self._blocked is not None:
+                status, engine, scenario, node_labels = values[-4:]
+                del values[-4:]
+                values[self._blocked] = outlook.block_of(status, engine, scenario, read_node_labels(node_labels))
+            for place, change in self._changes:
+                if values[place] is not None:
+                    values[place] = change(values[place])
+            shown.append(self._shown(*values))
+        return _encode(shown)[1:-1]
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -213,6 +255,11 @@ def answer_launch(launch: Launch, still_open: int) -> LaunchAnswer:
         open=still_open,
         counts=launch.counts,
     )
+
+
+class TenantsAnswer(msgspec.Struct, frozen=True):
+    tenants: list[Tenant]
+    count: int
 
 
 class ScenariosAnswer(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Request, get
@@ -15,6 +16,7 @@ from reelmill.master.api.farm_routes import (
     LaunchesController,
     NodesController,
     ScenariosController,
+    TenantsController,
     health,
     livez,
     metrics,
@@ -24,6 +26,7 @@ from reelmill.master.api.guard import BrowserGuard
 from reelmill.master.api.jobs import JobsController
 from reelmill.master.api.problems import EXCEPTION_HANDLERS
 from reelmill.master.farm import Farm
+from reelmill.master.intake import Intake
 from reelmill.master.web.page import live_page
 
 MAX_BODY_BYTES = 8_000_000
@@ -36,9 +39,13 @@ def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return request.app.openapi_schema.to_schema()
 
 
-def create_app(farm: Farm, allowed_hosts: str = "") -> Litestar:
-    """The application that serves this farm, also under the names in ``allowed_hosts`` (with commas between)."""
+def create_app(farm: Farm, allowed_hosts: str = "", find_troubles: Callable[[], list[str]] = list) -> Litestar:
+    """The application that serves this farm, also under the names in ``allowed_hosts`` (with commas between).
+
+    ``find_troubles`` says which background services go on failing.
+    """
     names = frozenset(name.strip().lower() for name in allowed_hosts.split(",") if name.strip())
+    intake = Intake(farm)
     return Litestar(
         route_handlers=[
             live_page,
@@ -47,12 +54,17 @@ def create_app(farm: Farm, allowed_hosts: str = "") -> Litestar:
             LaunchesController,
             NodesController,
             ScenariosController,
+            TenantsController,
             health,
             livez,
             readyz,
             metrics,
         ],
-        dependencies={"farm": Provide(lambda: farm, sync_to_thread=False)},
+        dependencies={
+            "farm": Provide(lambda: farm, sync_to_thread=False),
+            "intake": Provide(lambda: intake, sync_to_thread=False),
+            "troubles": Provide(lambda: find_troubles(), sync_to_thread=False),
+        },
         middleware=[DefineMiddleware(BrowserGuard, allowed_hosts=names)],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,

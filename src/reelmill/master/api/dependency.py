@@ -5,6 +5,13 @@ from __future__ import annotations
 from litestar.di import NamedDependency
 
 from reelmill.master.farm import Farm
+from reelmill.master.intake import Intake
 
 TheFarm = NamedDependency[Farm]
 """The farm that this master serves."""
+
+TheIntake = NamedDependency[Intake]
+"""Where jobs go that are submitted one by one."""
+
+TheTroubles = NamedDependency[list[str]]
+"""A sentence for each background service of this master that goes on failing."""

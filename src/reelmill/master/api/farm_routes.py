@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, MediaType, Response, delete, get, post
+import msgspec
+from litestar import Controller, MediaType, Request, Response, delete, get, post, put
 from litestar.params import FromPath, QueryParameter
 
 from reelmill import __version__
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
+from reelmill.domain.tenant import Tenant, check_limit, check_tenant
 from reelmill.errors import NotFound, Unavailable
 from reelmill.master.api.answers import (
     CancelLaunchAnswer,
@@ -23,17 +25,20 @@ from reelmill.master.api.answers import (
     NodeAnswer,
     NodesAnswer,
     ScenariosAnswer,
+    TenantsAnswer,
     answer_launch,
     answer_node,
 )
-from reelmill.master.api.dependency import TheFarm
-from reelmill.master.api.jobs import tell_canceled
+from reelmill.master.api.dependency import TheFarm, TheTroubles
+from reelmill.master.api.jobs import body, tell_canceled
+from reelmill.master.api.submission import check_text
 from reelmill.master.farm import Farm
 from reelmill.store.control import cancel_launch
 from reelmill.store.counts import read_counts
 from reelmill.store.launches import Launch, get_launch, launch_timings, list_launches
 from reelmill.store.nodes import forget_node, list_nodes, set_draining
 from reelmill.store.protocol import Tx
+from reelmill.store.tenants import get_tenant, list_tenants, set_limit
 from reelmill.store.transition import Rules
 
 _CANCEL_AT_ONCE = 100
@@ -145,8 +150,39 @@ async def _find_node(farm: Farm, reference: str) -> Node:
 async def _set_draining(farm: Farm, reference: str, draining: bool) -> NodeAnswer:
     node = await _find_node(farm, reference)
     await farm.change(lambda tx, _rules: set_draining(tx, node.id, draining))
-    await farm.announce_work("a node was drained or resumed")
     return answer_node(await _find_node(farm, node.id))
+
+
+class TenantLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``PUT /tenants/{name}``: how many jobs nodes may hold at once, null for any number."""
+
+    max_running: int | None
+
+
+_LIMIT_DECODER = msgspec.json.Decoder(TenantLimit)
+
+
+class TenantsController(Controller):
+    """Everything below /tenants."""
+
+    path = "/tenants"
+    tags = ("tenants",)
+
+    @get("/")
+    async def list(self, farm: TheFarm) -> TenantsAnswer:
+        """List every tenant that sent a job or has a limit, with the jobs that nodes hold of it."""
+        found = await farm.store.read(list_tenants)
+        return TenantsAnswer(tenants=found, count=len(found))
+
+    @put("/{name:str}", operation_class=body('{"max_running": N or null}'))
+    async def limit(self, request: Request[Any, Any, Any], farm: TheFarm, name: FromPath[str]) -> Tenant:
+        """Let nodes hold at most so many jobs of the tenant at once; null takes the limit away."""
+        asked = _LIMIT_DECODER.decode(check_text(await request.body()))
+        check_tenant(name)
+        if asked.max_running is not None:
+            check_limit(asked.max_running)
+        await farm.change(lambda tx, _rules: set_limit(tx, name, asked.max_running))
+        return await farm.store.read(lambda tx: get_tenant(tx, name))
 
 
 class ScenariosController(Controller):
@@ -180,7 +216,7 @@ def _disk_troubles(farm: Farm) -> list[str]:
 
 
 @get("/health", tags=["farm"])
-async def health(farm: TheFarm) -> Response[HealthAnswer]:
+async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]:
     """Say whether the farm can take jobs: 200 `healthy`, or 503 with the reasons."""
     reasons: list[str] = []
     jobs: dict[str, int] = {}
@@ -193,7 +229,7 @@ async def health(farm: TheFarm) -> Response[HealthAnswer]:
         online = sum(node.status == "online" for node in await _nodes(farm))
     except Unavailable as error:
         reasons.append(str(error))
-    reasons += _disk_troubles(farm)
+    reasons += troubles + _disk_troubles(farm)
     answer = HealthAnswer(
         status="unhealthy" if reasons else "healthy",
         reasons=reasons,
@@ -212,12 +248,14 @@ def livez() -> str:
 
 
 @get("/readyz", tags=["farm"], media_type=MediaType.TEXT)
-async def readyz(farm: TheFarm) -> Response[str]:
-    """Say whether the store answers."""
+async def readyz(farm: TheFarm, troubles: TheTroubles) -> Response[str]:
+    """Say whether the store answers and the background services do their work: 200, or 503 with the reasons."""
     try:
         await farm.store.read(read_counts)
     except Unavailable as error:
-        return Response(f"{error}\n", status_code=503)
+        troubles = [str(error), *troubles]
+    if troubles:
+        return Response("".join(f"{trouble}\n" for trouble in troubles), status_code=503)
     return Response("ok\n")
 
 

@@ -10,9 +10,11 @@ from reelmill.domain.scenario import find_scenario
 from reelmill.domain.suggestion import unknown_name
 from reelmill.errors import InvalidField, NotFound
 from reelmill.master.api.answers import JOB_FIELDS
-from reelmill.store.listing import JobFilter
+from reelmill.store.selection import JobFilter
 
 MAX_LIMIT = 10_000
+MAX_VALUES = 100
+MAX_LABELS = 32
 _LISTS = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "status": STATUSES,
@@ -47,13 +49,21 @@ def read_query(parameters: QueryParameters) -> JobQuery:
     for name in given:
         if name not in _NAMES:
             raise InvalidField(name[:60], unknown_name("query parameter", name, _NAMES))
+        if any("\0" in value for value in given[name]):  # PostgreSQL would refuse the whole query
+            raise InvalidField(name, "contains a NUL character, which nothing here has")
     values = {name: _split(given.get(name, [])) for name in (*_LISTS, "fields", "order")}
+    for name, n, most in (
+        *((name, len(some), MAX_VALUES) for name, some in values.items()),
+        ("label", len(given.get("label", [])), MAX_LABELS),
+    ):
+        if n > most:  # a database has its limits too, and would name nothing
+            raise InvalidField(name, f"has {n} values; a query takes {most}")
     for name, choices in _CHOICES.items():
         for value in values[name]:
             if value not in choices:
                 raise InvalidField(name, unknown_name(name, value, choices))
     values["scenario"] = [_scenario(name) for name in values["scenario"]]
-    fields = values.pop("fields")
+    fields = list(dict.fromkeys(values.pop("fields"))) or list(JOB_FIELDS)
     newest_first = "desc" in values.pop("order")
     limit = _number("limit", given.get("limit"), 1, MAX_LIMIT)
     return JobQuery(

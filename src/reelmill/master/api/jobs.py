@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
@@ -14,10 +14,10 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
-from reelmill.bus.words import drop_notice
-from reelmill.domain.attempt import AttemptKey
-from reelmill.domain.explanation import Explanation
-from reelmill.domain.job import ACTIVE, Job
+from reelmill.bus.words import order_notice
+from reelmill.domain.attempt import AttemptKey, AttemptOrder
+from reelmill.domain.explanation import Explanation, Outlook
+from reelmill.domain.job import Job
 from reelmill.errors import InvalidField, NotFound
 from reelmill.master.api.answers import (
     BatchAnswer,
@@ -25,27 +25,28 @@ from reelmill.master.api.answers import (
     JobAnswer,
     JobPage,
     LogsAnswer,
+    RowEncoder,
     Summary,
-    answer_fields,
     answer_job,
     answer_transition,
 )
-from reelmill.master.api.dependency import TheFarm
+from reelmill.master.api.dependency import TheFarm, TheIntake
 from reelmill.master.api.job_query import JobQuery, read_query
 from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one, check_text
 from reelmill.master.farm import Farm
 from reelmill.store.control import Action, act
 from reelmill.store.counts import read_counts
 from reelmill.store.explain import explain_job
-from reelmill.store.listing import get_job, list_jobs, read_history, read_logs
+from reelmill.store.listing import get_job, read_history, read_logs, read_slice
+from reelmill.store.nodes import present_capabilities
 from reelmill.store.protocol import Tx
 
-_PAGE = 1000
-_encode = msgspec.json.Encoder().encode
+_PIECE = 1000
+_OPENING = b'{"jobs":['
 
 
-def _body(description: str) -> type[Operation]:
-    """The request body is read by our own decoder, so its description is added here."""
+def body(description: str) -> type[Operation]:
+    """A request body that is read by our own decoder, so that its description has to be added."""
     content = {"application/json": OpenAPIMediaType(schema=Schema(type="object", description=description))}  # type: ignore[arg-type]
 
     @dataclass
@@ -58,7 +59,11 @@ def _body(description: str) -> type[Operation]:
 
 async def find_job(farm: Farm, reference: str) -> Job:
     """The job of that id or sequence number; NotFound otherwise."""
-    job = await farm.store.read(lambda tx: get_job(tx, reference))
+    return await farm.store.read(lambda tx: _find(tx, reference))
+
+
+def _find(tx: Tx, reference: str) -> Job:
+    job = get_job(tx, reference)
     if job is None:
         raise NotFound(f"there is no job {reference[:80]!r}")
     return job
@@ -70,11 +75,12 @@ class JobsController(Controller):
     path = "/jobs"
     tags = ("jobs",)
 
-    @post("/", operation_class=_body("JobRequest: scenario, engine, queue, priority, parameters, labels, ..."))
+    @post("/", operation_class=body("JobRequest: scenario, engine, queue, priority, parameters, labels, ..."))
     async def submit(
         self,
         request: Request[Any, Any, Any],
         farm: TheFarm,
+        intake: TheIntake,
         idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
     ) -> Response[JobAnswer]:
         """Submit one job: 201 with the job after it is safely stored, 200 when its key was used for it before."""
@@ -83,14 +89,20 @@ class JobsController(Controller):
             if asked.idempotency_key not in (None, idempotency_key):
                 raise InvalidField("idempotency_key", "differs from the Idempotency-Key header")
             asked = msgspec.structs.replace(asked, idempotency_key=idempotency_key)
-        accepted = await accept_one(farm, asked)
+        accepted = await accept_one(farm, intake, asked)
         return Response(answer_job(accepted.job), status_code=201 if accepted.created else 200)
 
-    @post("/batch", operation_class=_body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'))
-    async def submit_batch(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[BatchAnswer]:
+    @post("/batch", operation_class=body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'))
+    async def submit_batch(
+        self, request: Request[Any, Any, Any], farm: TheFarm, intake: TheIntake
+    ) -> Response[BatchAnswer]:
         """Submit up to 10,000 jobs: one answer each, in order. A bad item never sinks the good ones."""
-        answer = await accept_batch(farm, check_text(await request.body()))
-        return Response(answer, status_code=201 if answer.accepted else 422)
+        asked = check_text(await request.body())
+        async with intake.batches:
+            answer = await accept_batch(farm, asked)
+            encoded = msgspec.json.encode(answer)
+        status = 201 if answer.accepted else 422
+        return Response(encoded, status_code=status, media_type="application/json")  # type: ignore[return-value]
 
     @get("/")
     async def list(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[JobPage] | Stream:
@@ -101,11 +113,10 @@ class JobsController(Controller):
         streamed. `fields` names the fields to show, `order=desc` begins with the newest.
         """
         query = read_query(request.query_params)
+        pieces = _pieces(farm, query)
         if query.limit is None:
-            return Stream(_stream(farm, query), media_type="application/json")
-        found = await farm.store.read(partial(_page, query=query, after=query.after, limit=query.limit))
-        following = str(found[-1].sequence_number) if len(found) == query.limit else None
-        page = {"jobs": [_shown(job, query) for job in found], "count": len(found), "next": following}
+            return Stream(await _from_first(pieces), media_type="application/json")
+        page = b"".join([piece async for piece in pieces])
         return Response(page, media_type="application/json")  # type: ignore[return-value]
 
     @get("/summary")
@@ -128,7 +139,9 @@ class JobsController(Controller):
     @get("/{reference:str}")
     async def show(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Show one job, by id or by sequence number."""
-        return answer_job(await find_job(farm, reference))
+        job = await find_job(farm, reference)
+        now = farm.clock.now()
+        return answer_job(job, Outlook(await farm.store.read(lambda tx: present_capabilities(tx, now))))
 
     @get("/{reference:str}/history")
     async def history(self, farm: TheFarm, reference: FromPath[str]) -> HistoryAnswer:
@@ -146,23 +159,22 @@ class JobsController(Controller):
     @get("/{reference:str}/explain")
     async def explain(self, farm: TheFarm, reference: FromPath[str]) -> Explanation:
         """Say why a job does not run, and for each node why it does not run there."""
-        job = await find_job(farm, reference)
         now = farm.clock.now()
-        return await farm.store.read(lambda tx: explain_job(tx, job, now))
+        return await farm.store.read(lambda tx: explain_job(tx, _find(tx, reference), now))
 
     @post("/{reference:str}/cancel", status_code=200)
     async def cancel(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
-        """Cancel a job that has not ended; a running engine is killed."""
+        """Cancel a job that has not ended; a running or paused engine is killed."""
         return await _act(farm, reference, "cancel")
 
     @post("/{reference:str}/pause", status_code=200)
     async def pause(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
-        """Let a waiting job wait until it is resumed."""
+        """Let a job wait until it is resumed; a running engine stands still where it is."""
         return await _act(farm, reference, "pause")
 
     @post("/{reference:str}/resume", status_code=200)
     async def resume(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
-        """Let a paused job go on."""
+        """Let a paused job go on, in the engine that stands still if there is one."""
         return await _act(farm, reference, "resume")
 
     @post("/{reference:str}/retry", status_code=200)
@@ -177,40 +189,75 @@ async def _act(farm: Farm, reference: str, action: Action) -> JobAnswer:
     if changed is None:
         raise NotFound(f"there is no job {reference[:80]!r}")
     before, after = changed
-    await tell_canceled(farm, before)
-    if action in ("resume", "retry"):
-        await farm.announce_work(action)
+    await _tell_holder(farm, before, after, action)
     return answer_job(after)
+
+
+async def _tell_holder(farm: Farm, before: Job, after: Job, action: Action) -> None:
+    """Tell the node that held the job, if any, what was done to it; again when it was done again."""
+    if before.is_held and not after.is_held:
+        await tell_canceled(farm, before)
+    elif after.is_held and (action == "pause" or action == "resume"):
+        await _order(farm, after, action)
 
 
 async def tell_canceled(farm: Farm, before: Job) -> None:
     """Tell the node that held the job, if any, that its attempt does not count any more."""
-    if before.status in ACTIVE and before.node_id is not None:
-        await drop_notice(before.node_id).tell(farm.bus, AttemptKey(before.id, before.attempt))
+    if before.is_held:
+        await _order(farm, before, "drop")
 
 
-def _page(tx: Tx, *, query: JobQuery, after: int | None, limit: int) -> list[Job]:
-    return list_jobs(tx, query.wanted, after=after, limit=limit, newest_first=query.newest_first)
+async def _order(farm: Farm, job: Job, what: Literal["drop", "pause", "resume"]) -> None:
+    if job.node_id is not None:
+        await order_notice(job.node_id).tell(farm.bus, AttemptOrder(AttemptKey(job.id, job.attempt), what))
 
 
-def _shown(job: Job, query: JobQuery) -> JobAnswer | dict[str, Any]:
-    return answer_fields(job, query.fields) if query.fields else answer_job(job)
+class _Piece(NamedTuple):
+    """Some jobs as JSON, how many, and behind which number to go on; None when there are no more."""
+
+    jobs: bytes
+    size: int
+    following: int | None
 
 
-async def _stream(farm: Farm, query: JobQuery) -> AsyncGenerator[bytes, None]:
-    """Every match in pages, so that memory stays constant and no long snapshot holds the database up.
+async def _pieces(farm: Farm, query: JobQuery) -> AsyncGenerator[bytes, None]:
+    """The answer to the query, read and encoded piece by piece outside of the event loop.
 
-    Pages follow the sequence number, which never changes: each job comes once, as it is when its page is read.
+    So memory stays constant and no long snapshot holds the database up. The pieces follow the sequence number, which
+    never changes: each job comes once, as it is when its piece is read.
     """
-    count = 0
+    encoder = RowEncoder(query.fields)
     after = query.after
-    yield b'{"jobs":['
+    count = 0
     while True:
-        found = await farm.store.read(partial(_page, query=query, after=after, limit=_PAGE))
-        if found:
-            yield (b"," if count else b"") + b",".join(_encode(_shown(job, query)) for job in found)
-            count += len(found)
-            after = found[-1].sequence_number
-        if len(found) < _PAGE:
+        most = _PIECE if query.limit is None else min(_PIECE, query.limit - count)
+        now = farm.clock.now()
+        read = partial(_read_piece, query=query, encoder=encoder, after=after, most=most, now=now)
+        piece = await farm.store.read(read)
+        if piece.size:
+            yield (b"," if count else _OPENING) + piece.jobs
+        count += piece.size
+        after = piece.following
+        if after is None or count == query.limit:
             break
-    yield b'],"count":%d,"next":null}' % count
+    following = b"null" if after is None else b'"%d"' % after
+    yield (b"" if count else _OPENING) + b'],"count":%d,"next":%s}' % (count, following)
+
+
+def _read_piece(tx: Tx, *, query: JobQuery, encoder: RowEncoder, after: int | None, most: int, now: float) -> _Piece:
+    rows, following = read_slice(
+        tx, query.wanted, encoder.columns, after=after, limit=most, newest_first=query.newest_first
+    )
+    return _Piece(encoder.encode(rows, Outlook(present_capabilities(tx, now))), len(rows), following)
+
+
+async def _from_first(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The same pieces, the first of which has been read: what fails before is told by a status of its own."""
+    first = await anext(pieces)
+
+    async def all_pieces() -> AsyncGenerator[bytes, None]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return all_pieces()

@@ -11,11 +11,14 @@ import msgspec
 import uuid_utils
 
 from reelmill.domain.job import NewJob
-from reelmill.domain.request import JobRequest, accept, check_plain
+from reelmill.domain.plain_text import check_plain
+from reelmill.domain.request import JobRequest, accept
 from reelmill.errors import Conflict, InvalidField, ReelmillError
 from reelmill.master.api.answers import BatchAnswer, BatchItemAnswer, ProblemAnswer, answer_job
 from reelmill.master.api.problems import TOO_DEEP, describe_error, read_decode_error
 from reelmill.master.farm import Farm
+from reelmill.master.intake import Intake
+from reelmill.store.launches import take_back_launch
 from reelmill.store.protocol import Tx
 from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
 from reelmill.store.transition import Rules
@@ -57,19 +60,16 @@ def check_text(body: bytes) -> bytes:
     return body
 
 
-async def accept_one(farm: Farm, asked: JobRequest) -> Accepted:
+async def accept_one(farm: Farm, intake: Intake, asked: JobRequest) -> Accepted:
     """The job, stored; InvalidField or Conflict when it cannot be."""
     job = accept(asked, new_id(), farm.media_root)
     if job.parameters.input is not None:
         [missing] = await asyncio.to_thread(_find_missing_inputs, farm, [job])
         if missing is not None:
             raise missing
-    [answer] = await farm.change(lambda tx, rules: insert_jobs(tx, [job], rules.now))
+    answer = await intake.submit(job)
     if isinstance(answer, Conflict):
         raise answer
-    if answer.created:
-        farm.metrics.submitted.inc()
-        await farm.announce_work("submitted")
     return answer
 
 
@@ -86,21 +86,26 @@ async def accept_batch(farm: Farm, body: bytes) -> BatchAnswer:
     good = [job for job in judged if isinstance(job, NewJob)]
 
     def store(tx: Tx, rules: Rules) -> list[Accepted | Conflict]:
-        if launch is not None:
-            ensure_launch(tx, launch[0], launch[1], rules.now)
-        return insert_jobs(tx, good, rules.now, launch[0] if launch else None)
+        if launch is None:
+            return insert_jobs(tx, good, rules.now)
+        is_new = ensure_launch(tx, launch[0], launch[1], rules.now)
+        answers = insert_jobs(tx, good, rules.now, launch[0])
+        if is_new and not any(isinstance(answer, Accepted) and answer.created for answer in answers):
+            take_back_launch(tx, launch[0])
+        return answers
 
     stored = iter(await farm.change(store)) if good else iter(())
     results = [_item(index, next(stored) if isinstance(job, NewJob) else job) for index, job in enumerate(judged)]
     created = sum(result.status == 201 for result in results)
-    if created:
-        farm.metrics.submitted.inc(created)
-        await farm.announce_work("submitted")
-    accepted = sum(result.job is not None for result in results)
+    farm.metrics.submitted.inc(created)
+    accepted = [result.job for result in results if result.job is not None]
+    launch_id = launch[0] if launch else None
+    if not created:  # what was asked for is in the launch of then
+        launch_id = accepted[0].launch_id if accepted else None
     return BatchAnswer(
-        accepted=accepted,
-        rejected=len(results) - accepted,
-        launch_id=launch[0] if launch else None,
+        accepted=len(accepted),
+        rejected=len(results) - len(accepted),
+        launch_id=launch_id,
         results=results,
     )
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from litestar import HttpMethod, MediaType, Response, route
 
 from reelmill import __version__
+from reelmill.domain.explanation import Outlook
 from reelmill.domain.job import QUEUES, STATUSES, TERMINAL, Job
 from reelmill.domain.node import Node
 from reelmill.master.api.dependency import TheFarm
@@ -71,6 +72,7 @@ def _read(tx: Tx, now: float) -> dict[str, Any]:
         "ended": sum(by_status[status] for status in TERMINAL),
         "rate": count_completed_since(tx, now - RATE_SECONDS) / RATE_SECONDS,
         "nodes": present,
+        "outlook": Outlook([node.capabilities for node in nodes if node.status != "offline"]),
         "gone": len(nodes) - len(present),
         "launches": list_launches(tx, _LATEST_LAUNCHES),
         "jobs": list_jobs(tx, JobFilter(), after=None, limit=_LATEST_JOBS, newest_first=True),

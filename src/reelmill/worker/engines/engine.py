@@ -53,6 +53,16 @@ class Reading(msgspec.Struct, frozen=True):
     moved: bool
 
 
+def without_standstill(reading: Reading, stretch: float) -> Reading:
+    """The pace while it ran of an engine whose run took ``stretch`` times longer because it stood still.
+
+    Engines divide what they have done by the time since their start.
+    """
+    fps, speed = (None if pace is None else round(pace * stretch, 2) for pace in (reading.fps, reading.speed))
+    eta = None if reading.eta is None else reading.eta / stretch
+    return msgspec.structs.replace(reading, fps=fps, speed=speed, eta=eta)
+
+
 class ProgressState(msgspec.Struct):
     """What an engine's progress lines said up to now; one per run, changed by ``Engine.parse_progress``."""
 

@@ -1,0 +1,39 @@
+"""A tenant: on whose behalf jobs run."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from reelmill.errors import InvalidField
+
+DEFAULT_TENANT = "default"
+MOST_RUNNING = 1_000_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant, how many of its jobs nodes may hold at once (None for any number), and how many they hold now."""
+
+    name: str
+    max_running: int | None
+    held_jobs: int
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether its other jobs wait for one of these to end."""
+        return self.max_running is not None and self.held_jobs >= self.max_running
+
+
+def check_tenant(name: str) -> None:
+    """InvalidField when that cannot be a tenant's name."""
+    if not _NAME.fullmatch(name):
+        sentence = f"{name[:64]!r} is not a tenant's name (1 to 64 letters, digits, . _ -; the first a letter or digit)"
+        raise InvalidField("tenant", sentence)
+
+
+def check_limit(max_running: int) -> None:
+    """InvalidField when no tenant can have that limit."""
+    if not 0 <= max_running <= MOST_RUNNING:
+        raise InvalidField("max_running", f"{max_running} must be from 0 to {MOST_RUNNING:,}, or null for no limit")

@@ -153,9 +153,13 @@ class FarmModel:
         return held >= self.limits.get(tenant, held + 1)
 
     def keeps_node(self, job: ModelJob, node_id: str) -> bool:
-        """A job is passed over for want of room: after 30 s the node that asks is kept for it."""
+        """A job is passed over for want of room: after 30 s the node that asks is kept for it, or for its like."""
+        if job.passed_over is None:
+            like = [one for one in self.jobs.values() if one.passed_over is not None]
+            like = [one for one in like if one.asked.needs == job.asked.needs and one.order > job.order]
+            first = min(like, key=lambda one: one.order, default=None)
+            job.passed_over, job.kept_node = (first.passed_over, first.kept_node) if first else (self.now, None)
         patient = job.passed_over is None or self.now - job.passed_over < 30.0
-        job.passed_over = self.now if job.passed_over is None else job.passed_over
         if not patient and (job.kept_node is None or not self.is_alive(job.kept_node)):
             job.kept_node = node_id
         return job.kept_node == node_id

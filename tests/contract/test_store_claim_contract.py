@@ -138,6 +138,23 @@ async def test_a_job_passed_over_for_30_s_reserves_the_next_node(farm: Farmhand)
     assert [big.id] == [grant.key.job_id for grant in await farm.claim(node, 8, after=PATIENT + 2)]
 
 
+async def test_a_better_job_with_equal_needs_takes_the_reservation_over(farm: Farmhand) -> None:
+    """It goes first, but the node that is kept does not go to small jobs again; the other big one has it next."""
+    node = node_info(units=8)
+    [first] = await farm.submit(new_job(BIG))
+    await farm.submit(*new_jobs(20))
+    await farm.claim(node, 2)
+    await farm.beat(node, after=PATIENT)
+    assert [] == await farm.claim(node, 2, after=PATIENT)
+
+    [better] = await farm.submit(new_job(BIG, priority="high"))
+    await farm.submit(*new_jobs(20))
+    assert [] == await farm.claim(node, 2, after=PATIENT + 1)
+    assert [better.id] == [grant.key.job_id for grant in await farm.claim(node, 8, after=PATIENT + 2)]
+    assert [] == await farm.claim(node, 7, after=PATIENT + 3)
+    assert [first.id] == [grant.key.job_id for grant in await farm.claim(node, 8, after=PATIENT + 4)]
+
+
 async def test_a_reservation_keeps_one_node_not_the_farm(farm: Farmhand) -> None:
     """While one node empties for the big job, another goes on with small ones."""
     one, other = node_info("one"), node_info("other")

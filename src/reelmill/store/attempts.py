@@ -15,7 +15,7 @@ from reelmill.domain.node import NodeInfo
 from reelmill.store.nodes import note_all_departures, note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
-from reelmill.store.schema import IS_HELD, jobs
+from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs
 from reelmill.store.transition import Changes, Rules, change_all, load_many, load_numbers
 
 GRANT_SECONDS = 5.0
@@ -55,7 +55,7 @@ _RENEW = (
 )
 _UNPUBLISHED = (
     select(jobs.c.sequence_number)
-    .where(jobs.c.status == "running", jobs.c.winner.is_not(None), jobs.c.lease_until < bindparam("now"))
+    .where(IS_SETTLED, jobs.c.lease_until < bindparam("now"))
     .limit(_PUBLISHES_AT_ONCE)
 )
 _HOLD_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.lease_until).where(jobs.c.id.in_(bindparam("ids", expanding=True)))

@@ -70,7 +70,11 @@ _PASSED_OVER = (
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    .values(passed_over_at=func.coalesce(jobs.c.passed_over_at, bindparam("now")), reserved_node=bindparam("holder"))
+    .values(passed_over_at=func.coalesce(jobs.c.passed_over_at, bindparam("since")), reserved_node=bindparam("holder"))
+)
+_PASSED_OVER_BEHIND = text(
+    "SELECT passed_over_at, reserved_node FROM jobs WHERE passed_over_at IS NOT NULL AND lane_id = :lane_id "
+    "AND (rank, sequence_number) > (:rank, :number) ORDER BY rank, sequence_number LIMIT 1"
 )
 _NEXT_DUE = text("SELECT min(due_at) FROM jobs WHERE due_at IS NOT NULL")
 
@@ -190,14 +194,19 @@ def _choose(tx: Tx, offer: Offer, line: _Line, rooms: Mapping[str, int], now: fl
 
 
 def _reserves(tx: Tx, waiting: Waiting, offer: Offer, now: float) -> bool:
-    """Note that the job was passed over; True when it has waited so long that this node must be kept for it."""
-    since = waiting.passed_over_at
-    holder = waiting.reserved_node
-    patient = since is None or now - since < PATIENCE_SECONDS
-    if not patient and (holder is None or not is_alive(tx, holder, now)):
+    """Note that the job was passed over; True when it has waited so long that this node must be kept for it.
+
+    A job that came ahead of one with equal needs takes over how long that has waited, and its node.
+    """
+    since, holder = waiting.passed_over_at, waiting.reserved_node
+    if since is None:
+        place = {"lane_id": waiting.lane_id, "rank": waiting.rank, "number": waiting.sequence_number}
+        behind = tx.execute(_PASSED_OVER_BEHIND, place).first()
+        since, holder = (now, None) if behind is None else behind
+    if now - since >= PATIENCE_SECONDS and (holder is None or not is_alive(tx, holder, now)):
         holder = offer.node_id
-    if since is None or holder != waiting.reserved_node:
-        tx.execute(_PASSED_OVER, {"number": waiting.sequence_number, "now": now, "holder": holder})
+    if waiting.passed_over_at is None or holder != waiting.reserved_node:
+        tx.execute(_PASSED_OVER, {"number": waiting.sequence_number, "since": since, "holder": holder})
     return holder == offer.node_id
 
 

@@ -125,6 +125,7 @@ jobs = Table(
     CheckConstraint("status <> 'running' OR started_at IS NOT NULL", name="jobs_running_has_start"),
     CheckConstraint("NOT ready OR status IN ('queued','retrying')", name="jobs_ready_waits"),
     CheckConstraint("status <> 'queued' OR ready", name="jobs_queued_is_ready"),
+    CheckConstraint("passed_over_at IS NULL OR ready", name="jobs_passed_over_is_ready"),
     CheckConstraint("(status = 'retrying' AND NOT ready) = (due_at IS NOT NULL)", name="jobs_retry_has_time"),
     CheckConstraint(
         "status <> 'completed' OR (winner IS NOT NULL AND winner = attempt AND result IS NOT NULL)",
@@ -169,6 +170,20 @@ Index(
     sqlite_where=text("completed_at IS NOT NULL"),
     postgresql_where=text("completed_at IS NOT NULL"),
 )
+Index(
+    "jobs_passed_over",
+    jobs.c.lane_id,
+    jobs.c.rank,
+    jobs.c.sequence_number,
+    sqlite_where=text("passed_over_at IS NOT NULL"),
+    postgresql_where=text("passed_over_at IS NOT NULL"),
+)
+Index(
+    "jobs_settled",
+    jobs.c.lease_until,
+    sqlite_where=text("winner IS NOT NULL AND lease_until IS NOT NULL"),
+    postgresql_where=text("winner IS NOT NULL AND lease_until IS NOT NULL"),
+)
 Index("jobs_by_status", jobs.c.status, jobs.c.sequence_number)
 Index("jobs_by_rank", jobs.c.rank, jobs.c.sequence_number)
 Index("jobs_by_scenario", jobs.c.scenario, jobs.c.sequence_number)
@@ -185,6 +200,9 @@ IS_READY = text("ready")
 
 IS_HELD = text("lease_until IS NOT NULL")
 """Whether a node holds a job under a lease, be it running or paused, in the words of the index `jobs_held`."""
+
+IS_SETTLED = text("winner IS NOT NULL AND lease_until IS NOT NULL")
+"""Whether a job has its winner, whose output is to be published, in the words of the index `jobs_settled`."""
 
 history = Table(
     "history",

@@ -17,6 +17,7 @@ down_revision = "0001"
 _LEASE_HAS_HOLDER = (
     "lease_until IS NULL OR (status IN ('assigned','running','paused') AND node_id IS NOT NULL AND attempt > 0)"
 )
+_PASSED_OVER_IS_READY = "passed_over_at IS NULL OR ready"
 _RETRY_HAS_TIME = "(status = 'retrying' AND NOT ready) = (due_at IS NOT NULL)"
 _NEEDS = ["engine", "codec", "cost", "tenant", "node_labels"]
 
@@ -29,10 +30,11 @@ def upgrade() -> None:
         CheckConstraint("max_running >= 0", name="tenants_limit"),
         PrimaryKeyConstraint("name"),
     )
-    # No code left a lease on other jobs; should a row have one all the same, it must not stop the upgrade.
+    # No code left either on such jobs; should a row have one all the same, it must not stop the upgrade.
     op.execute(
         "UPDATE jobs SET lease_until = NULL WHERE lease_until IS NOT NULL AND status NOT IN ('assigned','running')"
     )
+    op.execute("UPDATE jobs SET passed_over_at = NULL, reserved_node = NULL WHERE NOT ready")
     if op.get_bind().dialect.name == "sqlite":
         _rebuild_on_sqlite()
     else:
@@ -41,6 +43,8 @@ def upgrade() -> None:
     op.create_index("jobs_by_rank", "jobs", ["rank", "sequence_number"])
     op.create_index("jobs_by_scenario", "jobs", ["scenario", "sequence_number"])
     _create_partial_index("jobs_held", ["node_id", "lease_until"], "lease_until IS NOT NULL")
+    _create_partial_index("jobs_passed_over", ["lane_id", "rank", "sequence_number"], "passed_over_at IS NOT NULL")
+    _create_partial_index("jobs_settled", ["lease_until"], "winner IS NOT NULL AND lease_until IS NOT NULL")
 
 
 def _create_partial_index(name: str, columns: list[str], where: str, *, unique: bool = False) -> None:
@@ -59,6 +63,7 @@ def _alter() -> None:
     op.drop_constraint("lanes_needs", "lanes")
     op.create_unique_constraint("lanes_needs", "lanes", _NEEDS)
     op.create_check_constraint("jobs_lease_has_holder", "jobs", _LEASE_HAS_HOLDER)
+    op.create_check_constraint("jobs_passed_over_is_ready", "jobs", _PASSED_OVER_IS_READY)
     op.drop_index("jobs_held", "jobs")
     op.drop_index("jobs_backoff", "jobs")
     op.add_column("jobs", Column("due_at", Double[float]()))
@@ -155,6 +160,7 @@ CREATE TABLE new_jobs (
     CONSTRAINT jobs_running_has_start CHECK (status <> 'running' OR started_at IS NOT NULL),
     CONSTRAINT jobs_ready_waits CHECK (NOT ready OR status IN ('queued','retrying')),
     CONSTRAINT jobs_queued_is_ready CHECK (status <> 'queued' OR ready),
+    CONSTRAINT jobs_passed_over_is_ready CHECK ({_PASSED_OVER_IS_READY}),
     CONSTRAINT jobs_retry_has_time CHECK ({_RETRY_HAS_TIME}),
     CONSTRAINT jobs_completed_has_winner CHECK (status <> 'completed' OR (winner IS NOT NULL AND winner = attempt AND result IS NOT NULL)),
     CONSTRAINT jobs_failed_has_reason CHECK (status <> 'failed' OR failure_reason IS NOT NULL),

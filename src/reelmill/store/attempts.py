@@ -54,9 +54,7 @@ _RENEW = (
     )
 )
 _UNPUBLISHED = (
-    select(jobs.c.sequence_number)
-    .where(IS_SETTLED, jobs.c.lease_until < bindparam("now"))
-    .limit(_PUBLISHES_AT_ONCE)
+    select(jobs.c.sequence_number).where(IS_SETTLED, jobs.c.lease_until < bindparam("now")).limit(_PUBLISHES_AT_ONCE)
 )
 _HOLD_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.lease_until).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
 _KEEP_LOG = text(  # the first log of an attempt is the one that tells what happened

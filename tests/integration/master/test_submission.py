@@ -308,6 +308,8 @@ async def test_another_origins_page_cannot_change_anything(served: Served) -> No
         ({"Origin": "https://evil.example", "Content-Type": "text/plain"}, 403),
         ({"Origin": "null"}, 403),
         ({"Host": "evil.example"}, 403),
+        ({"Host": "[::1"}, 403),
+        ({"Origin": "http://[::1"}, 403),
         ({"Origin": own}, 201),
         ({}, 201),
     ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
@@ -36,15 +36,22 @@ class BrowserGuard:
         await self._app(scope, receive, send)
 
     def _check_host(self, host: str) -> None:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _split("Host", f"//{host}").hostname or ""
         if name and name not in self._known and not name.endswith(".localhost") and not _is_address(name):
             advice = "use an address or this machine's name, or allow the name with the setting allowed-hosts"
             raise Forbidden(f"this farm does not answer as {name[:100]!r}; {advice}")
 
 
 def _check_origin(origin: str, host: str) -> None:
-    if urlsplit(origin).netloc != host:
+    if _split("Origin", origin).netloc != host:
         raise Forbidden(f"a page from {origin[:100]!r} may not change anything here")
+
+
+def _split(header: str, url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:  # such as a [ without its ]
+        raise Forbidden(f"the {header} of this request is no address ({error}); give the one of this farm") from None
 
 
 def _is_address(name: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from psycopg.pq import Conninfo
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
 
@@ -35,6 +36,8 @@ _CONNECT: dict[str, str | int] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+_OPTIONS = frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
+"""What may stand behind the ? of a URL."""
 _PASSING = ("40001", "40P01", "55P03", "23505")
 """serialization_failure, deadlock_detected, lock_not_available, unique_violation: another was quicker with a key."""
 
@@ -46,12 +49,17 @@ def read_url(url: str) -> URL:
         if scheme not in ("postgresql", "postgres"):
             shown = f"{scheme}:…" if scheme else "of that name"  # the rest may hold a password
             raise StartupError(f"the store {shown} is not a postgresql:// URL")
-        parsed = make_url(url)
+        parsed = make_url(url).set(drivername="postgresql+psycopg")
+        for option in parsed.query:
+            if option not in _OPTIONS:  # the driver takes more, which are Python objects
+                raise StartupError(f"the store's URL has the option {option[:60]!r}, which PostgreSQL does not know")
+        parsed.get_dialect()().create_connect_args(parsed)
     except (ArgumentError, ValueError) as error:
         signs = "%40 for an @, %5B for a [ and %5D for a ] in the password"
-        advice = f"write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with {signs}"
+        several = "several hosts as postgresql:///DATABASE?host=HOST:PORT&host=HOST:PORT"
+        advice = f"write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with {signs}; {several}"
         raise StartupError(f"the store's URL cannot be read; {advice}") from error
-    return parsed.set(drivername="postgresql+psycopg")
+    return parsed
 
 
 class PostgresStore(PooledStore):

@@ -1,75 +1,25 @@
-"""PostgreSQL itself: two masters on one database, a server that dies, URLs and servers that will not do."""
+"""PostgreSQL itself: a server that dies, URLs and servers that will not do."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 import re
-import time
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
 
-from reelmill.domain.attempt import Offer
-from reelmill.domain.capability import Capabilities
-from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import StartupError, StoreUnavailable
 from reelmill.store import postgres
-from reelmill.store.claim import claim
-from reelmill.store.counts import read_counts
 from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.submit import insert_jobs
-from reelmill.store.transition import Rules
 from tests.contract.conftest import new_database, postgres_server
 from tests.samples import new_jobs
 
-JOBS = 2000
 DIE_AT_COMMIT = """
 CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
     'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
 CREATE CONSTRAINT TRIGGER dies AFTER INSERT ON jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION die()
 """
-
-
-@pytest.fixture
-async def two_masters() -> AsyncIterator[tuple[PostgresStore, PostgresStore]]:
-    """Two stores over one database, as two masters have them."""
-    url = new_database()
-    stores = PostgresStore(url), PostgresStore(url)
-    for store in stores:
-        await store.start()
-    yield stores
-    for store in stores:
-        await store.stop()
-
-
-async def test_two_masters_never_give_a_job_twice(two_masters: tuple[PostgresStore, PostgresStore]) -> None:
-    """16 claimers on two masters drain a queue: each job is given once, and each claim's jobs are in order."""
-    await two_masters[0].write(lambda tx: insert_jobs(tx, new_jobs(JOBS), time.time()))
-
-    async def drain(number: int) -> list[list[str]]:
-        offer = Offer(f"n{number}", f"n{number}", Capabilities(4, {"ffmpeg": ["h264"]}), 4)
-        taken: list[list[str]] = []
-        rules = Rules(time.time(), RetryPolicy(), random.Random(number))
-        while True:
-            grants = await two_masters[number % 2].write(lambda tx: claim(tx, offer, 30.0, rules))
-            if not grants:
-                return taken
-            taken.append([grant.key.job_id for grant in grants])
-
-    claims = [claimed for each in await asyncio.gather(*(drain(number) for number in range(16))) for claimed in each]
-    given = [job_id for claimed in claims for job_id in claimed]
-    jobs = await two_masters[1].read(lambda tx: list_jobs(tx, JobFilter(), after=None, limit=JOBS))
-    order = {job.id: job.sequence_number for job in jobs}
-    # A claim that found nothing may have looked while another had the last ones locked: those are given by then.
-    assert (JOBS, JOBS) == (len(given), len(set(given)))
-    assert all(
-        [order[job_id] for job_id in claimed] == sorted(order[job_id] for job_id in claimed) for claimed in claims
-    )
-    counts = await two_masters[0].read(read_counts)
-    assert {"assigned": JOBS} == {key.status: n for key, n in counts.items()}
 
 
 async def test_a_lost_server_is_told_and_forgotten() -> None:
@@ -118,6 +68,12 @@ async def test_a_server_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPat
         ("postgresql://nobody:@localhost:secret/x", "cannot be read; write postgresql://"),
         ("postgresql://nobody:sec[ret@127.0.0.1:1/x", "cannot be read; write postgresql://"),
         ("postgresql://nobody:sec]ret@127.0.0.1:1/x", "cannot be read; write postgresql://"),
+        ("postgresql://u:secret@h/x?host=a&host=b&port=3,4,5", "cannot be read; write postgresql://"),
+        ("postgresql://u:secret@h/x?host=a&port=secret", "cannot be read; write postgresql://"),
+        ("postgresql://u:secret@h/x?port=1&port=2&host=a", "cannot be read; write postgresql://"),
+        ("postgresql://h/x?conninfo=secret", "has the option 'conninfo', which PostgreSQL does not know"),
+        ("postgresql://h/x?row_factory=secret", "has the option 'row_factory', which PostgreSQL does not know"),
+        ("postgresql://h/x?plugin=secret", "has the option 'plugin', which PostgreSQL does not know"),
         ("postgresql://[::1/x", "cannot be read; write postgresql://"),
         ("postgresql://nobody:secret@127.0.0.1:9/x", "cannot use the store postgresql://nobody:***@127.0.0.1:9/x"),
     ],

@@ -31,6 +31,7 @@ import pytest
 
 from reelmill.domain.capability import Needs, can_run
 from reelmill.domain.job import PRIORITIES, QUEUES, NewJob, order_rank
+from reelmill.store.counts import read_counts
 from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.submit import Accepted, insert_jobs
@@ -164,6 +165,7 @@ async def test_sixteen_claimers_of_two_masters_give_each_job_once_and_in_order()
             said, _ = await master.communicate()
             farm.claims += [(number, claim) for claim in msgspec.json.decode(said, type=list[Claimed])]
         jobs = await store.read(lambda tx: list_jobs(tx, JobFilter(), after=None, limit=TOTAL))
+        counts = await store.read(read_counts)
     finally:
         for master in masters:
             if master.returncode is None:
@@ -174,4 +176,5 @@ async def test_sixteen_claimers_of_two_masters_give_each_job_once_and_in_order()
     given = [job_id for _, claim in farm.claims for job_id, _ in claim.given]
     assert (TOTAL, TOTAL) == (len(given), len(set(given)))
     assert {("assigned", 1)} == {(job.status, job.attempt) for job in jobs}
+    assert (TOTAL, {"assigned"}) == (sum(counts.values()), {key.status for key in counts})
     assert [] == farm.overlooked()

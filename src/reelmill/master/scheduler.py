@@ -104,28 +104,30 @@ class Scheduler(PeriodicService):
         return min(_CHECK_SECONDS, max(0.01, self._due - self._farm.clock.now()))
 
     async def run_once(self) -> None:
-        """Try every parked claim once."""
+        """Try every parked claim once; when some fail, the first failure is raised behind the last of them."""
         self._due = None
+        failures: list[Exception] = []
         async with self._trying:
             parked = list(self._parked.values())
             for start in range(0, len(parked), _AT_ONCE):
-                await self._try(parked[start : start + _AT_ONCE])
+                failures += await self._try(parked[start : start + _AT_ONCE])
         self._due = await self._farm.store.read(next_due) if self._parked else None
+        if failures:
+            raise failures[0]
 
-    async def _try(self, parked: Sequence[_Parked]) -> None:
-        """One after the other in one commit: between the claims of one master the order is exact."""
+    async def _try(self, parked: Sequence[_Parked]) -> list[Exception]:
+        """One after the other in one commit: between the claims of one master the order is exact. Those that failed."""
         offers = [one.offer for one in parked]
-        failed: Exception | None = None
+        failures: list[Exception] = []
         answers = await self._farm.change_together(offers, self._claim_each, waits_for_no_row=True)
         for offer, grants in zip(offers, answers, strict=True):
             if isinstance(grants, Exception):
-                failed = grants
+                failures.append(grants)
             elif grants:
                 self._farm.metrics.claims.inc()
                 self._farm.metrics.grants.inc(len(grants))
                 self._answer_parked(offer.node_id, grants)
-        if failed is not None:
-            raise failed
+        return failures
 
     def _claim_each(self, tx: Tx, offers: Sequence[Offer], rules: Rules) -> list[list[Grant]]:
         return [claim(tx, offer, self._farm.lease_seconds, rules) for offer in offers]

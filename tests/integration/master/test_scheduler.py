@@ -266,11 +266,13 @@ async def test_a_job_that_ends_lets_another_of_its_tenant_begin_at_once(farm: Fa
     assert [second.id] == await within(asked)
 
 
+@pytest.mark.parametrize("at_once", [32, 1])
 @pytest.mark.parametrize("error", [NotFound, Conflict])
 async def test_a_claim_that_fails_on_purpose_stops_no_other_node(
-    farm: Farm, monkeypatch: pytest.MonkeyPatch, error: type[ReelmillError]
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, error: type[ReelmillError], at_once: int
 ) -> None:
-    """One node's claim meets what the store refuses: the others of the same round get their jobs all the same."""
+    """One node's claim meets what the store refuses: all others of the round, of its commit or not, get their jobs."""
+    monkeypatch.setattr(scheduler, "_AT_ONCE", at_once)
 
     def claim_or_refuse(tx: Tx, room: Offer, lease_seconds: float, rules: Rules) -> list[Grant]:
         if room.node_name == "cursed":

@@ -11,7 +11,7 @@ import structlog
 from reelmill.master.farm import Farm
 from reelmill.service import PeriodicService
 from reelmill.store.protocol import Tx
-from reelmill.store.retention import find_long, number_range, prune_ended, trim
+from reelmill.store.retention import find_long, next_number, prune_ended, trim
 from reelmill.store.transition import Rules
 
 T = TypeVar("T")
@@ -57,17 +57,14 @@ class Trimmer(PeriodicService):
 
     async def run_once(self) -> int:
         """Look at every job once; how many rows went."""
-        trimmed = 0
-        lowest, highest = await self._farm.store.read(number_range)
-        for first in range(lowest, highest + 1, _LOOKED_AT_ONCE):
-            for number in await self._find(first):
+        trimmed = behind = 0
+        while (first := await self._farm.store.read(lambda tx, at=behind: next_number(tx, at))) is not None:
+            behind = first + _LOOKED_AT_ONCE
+            for number in await self._farm.store.read(lambda tx, at=first: find_long(tx, at, at + _LOOKED_AT_ONCE - 1)):
                 trimmed += await _gently(self._farm, lambda tx, _rules, number=number: trim(tx, number))
         if trimmed:
             log.info("history_trimmed", rows=trimmed)
         return trimmed
-
-    async def _find(self, first: int) -> list[int]:
-        return await self._farm.store.read(lambda tx: find_long(tx, first, first + _LOOKED_AT_ONCE - 1))
 
 
 async def _gently(farm: Farm, work: Callable[[Tx, Rules], T]) -> T:

@@ -67,11 +67,10 @@ def prune_ended(tx: Tx, before: float, most: int) -> int:
     return len(rows)
 
 
-def number_range(tx: Tx) -> tuple[int, int]:
-    """The lowest and the highest sequence number of a job; (0, -1) when there is none."""
-    lowest, highest = (select(edge(jobs.c.sequence_number)).scalar_subquery() for edge in (func.min, func.max))
-    first, last = tx.execute(select(lowest, highest)).one()
-    return (0, -1) if first is None else (first, last)
+def next_number(tx: Tx, first: int) -> int | None:
+    """The lowest sequence number of a job from ``first`` on; None when there is none."""
+    number = jobs.c.sequence_number
+    return tx.execute(select(number).where(number >= first).order_by(number).limit(1)).scalar()
 
 
 def find_long(tx: Tx, first: int, last: int) -> list[int]:

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from reelmill.bus.memory import MemoryBus
 from reelmill.clock import SystemClock
@@ -111,6 +111,22 @@ async def test_long_histories_are_cut(farm: Farm, store: SqliteStore) -> None:
     assert 20 == await Trimmer(farm).run_once()
     assert 0 == await Trimmer(farm).run_once()
     assert [KEPT_TRANSITIONS + 1, 1, KEPT_TRANSITIONS + 1] == [len(await hand.history(job.id)) for job in jobs]
+
+
+async def test_numbers_that_no_job_has_are_not_walked_over(farm: Farm, store: SqliteStore) -> None:
+    """Pruning leaves gaps without end, since numbers never begin again: a look takes a few reads all the same."""
+    hand = Farmhand(store)
+    await hand.submit(new_job())
+    skip = text("UPDATE sqlite_sequence SET seq = 4000000000 WHERE name = 'jobs'")
+    await store.write(lambda tx: tx.execute(skip).rowcount)
+    [job] = await hand.submit(new_job())
+    for _ in range(KEPT_TRANSITIONS // 2 + 1):
+        await hand.act(job.id, "pause")
+        await hand.act(job.id, "resume")
+
+    async with asyncio.timeout(20):  # in steps of 5,000 it would take the better part of an hour
+        assert 2 == await Trimmer(farm).run_once()
+    assert 4_000_000_001 == job.sequence_number
 
 
 async def test_a_master_prunes_by_itself(

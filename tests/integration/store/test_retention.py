@@ -15,7 +15,7 @@ from sqlalchemy import event, func, select
 from reelmill.store.counts import read_counts
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store, Tx
-from reelmill.store.retention import find_long, number_range, prune_ended, trim
+from reelmill.store.retention import find_long, next_number, prune_ended, trim
 from reelmill.store.schema import launches
 from tests.contract.conftest import STORES, new_database
 from tests.farmhand import Farmhand
@@ -30,7 +30,7 @@ def prune(tx: Tx) -> int:
 
 WORKS: dict[str, Callable[[Tx], object]] = {
     "prune": prune,
-    "numbers": number_range,
+    "next number": lambda tx: next_number(tx, 1),
     "find long": lambda tx: find_long(tx, 1, 5),
     "trim": lambda tx: trim(tx, 1),
 }

@@ -188,6 +188,7 @@ def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
     """The node's worker ends: what it still holds waits again, and what it settled is published by another."""
     note_departure(tx, node_id, rules.now)
     _take_back(tx, _held_by(tx, node_id), "its worker was stopped", rules)
+    # What the node held is locked by now, in the order in which all lock: this waits for no other master.
     void = update(jobs).where(jobs.c.node_id == node_id, jobs.c.status == "running", jobs.c.winner.is_not(None))
     tx.execute(void.values(lease_until=rules.now - 1))
 
@@ -215,6 +216,7 @@ def _expired(loaded: Sequence[Job], rules: Rules) -> list[Job]:
 
 def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: float) -> None:
     """After the clock was set back: no lease and no backoff ends later than one that begins now would."""
+    # In no order of locks: a clock is rarely set, and the writer tries again what meets another master in a circle.
     held = update(jobs).where(IS_HELD, jobs.c.lease_until > now + lease_seconds)
     tx.execute(held.values(lease_until=now + lease_seconds))
     waiting = update(jobs).where(jobs.c.due_at > now + longest_backoff)
@@ -223,5 +225,5 @@ def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: floa
 
 def void_all_leases(tx: Tx, rules: Rules) -> None:
     """End every lease now: only when no worker can be alive, as after the start of a farm that is one process."""
-    tx.execute(update(jobs).where(IS_HELD).values(lease_until=rules.now - 1))
+    tx.execute(update(jobs).where(IS_HELD).values(lease_until=rules.now - 1))  # such a farm has no other master
     note_all_departures(tx, rules.now)

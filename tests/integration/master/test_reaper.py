@@ -14,7 +14,7 @@ from reelmill.bus.words import BEAT, GARBAGE, GOODBYE, Beat
 from reelmill.clock import SystemClock
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.retry import RetryPolicy
-from reelmill.errors import StartupError
+from reelmill.errors import StartupError, StoreUnavailable
 from reelmill.master.farm import Farm
 from reelmill.master.master import Master
 from reelmill.master.metrics import Metrics
@@ -129,9 +129,13 @@ async def test_a_clock_that_jumps_kills_no_worker(store: SqliteStore, make_farm:
 
 
 async def test_a_clock_that_is_set_back_delays_nothing(
-    store: SqliteStore, make_farm: MakeFarm, clock: HandClock
+    store: SqliteStore, make_farm: MakeFarm, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lease never ends later than one that begins now (P4): else a dead worker would go unnoticed for the step."""
+    """A lease never ends later than one that begins now (P4), also when the store refused to change it at first."""
+
+    async def refuse(_work: object, **_how: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
     hand = Farmhand(store)
     await hand.submit(new_job())
     key = await hand.run(NODE)
@@ -140,6 +144,10 @@ async def test_a_clock_that_is_set_back_delays_nothing(
     await reaper.run_once()
     clock.time = NOW - 3600
 
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", refuse)
+        with pytest.raises(StoreUnavailable):
+            await reaper.run_once()
     await reaper.run_once()
     lease_until = (await hand.job(key.job_id)).lease_until
     assert lease_until is not None

@@ -15,7 +15,7 @@ from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
 from reelmill.domain.tenant import Tenant, check_limit, check_tenant
-from reelmill.errors import NotFound, Unavailable
+from reelmill.errors import Conflict, NotFound, Unavailable
 from reelmill.master.api.answers import (
     CancelLaunchAnswer,
     HealthAnswer,
@@ -141,10 +141,17 @@ async def _nodes(farm: Farm) -> list[Node]:
 
 
 async def _find_node(farm: Farm, reference: str) -> Node:
-    for node in await _nodes(farm):
-        if reference in (node.id, node.name):
-            return node
-    raise NotFound(f"there is no node {reference[:80]!r}")
+    """The node of that id, or the one of that name; Conflict when several have it, unless one is not offline."""
+    nodes = await _nodes(farm)
+    named = [node for node in nodes if node.name == reference]
+    present = [node for node in named if node.status != "offline"]
+    found = [node for node in nodes if node.id == reference] or present or named
+    if not found:
+        raise NotFound(f"there is no node {reference[:80]!r}")
+    if len(found) > 1:
+        ids = ", ".join(node.id for node in found)
+        raise Conflict(f"{len(found)} nodes are called {reference[:80]!r}; say which by its id: {ids}")
+    return found[0]
 
 
 async def _set_draining(farm: Farm, reference: str, draining: bool) -> NodeAnswer:

@@ -14,6 +14,7 @@ import msgspec
 
 from reelmill.domain.label import check_labels, parse_labels
 from reelmill.domain.quantity import parse_retention
+from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
 
 PROJECT_FILE = Path("reelmill.toml")
@@ -98,7 +99,8 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: {error}") from error
+        path, message = read_complaint(str(error))
+        raise SettingsError(f"{path.replace('_', '-')} {message}; mend the flag, the variable or the file") from error
 
 
 def _read_labels(written: object) -> object:
@@ -113,7 +115,7 @@ def _read_labels(written: object) -> object:
     except InvalidField as error:
         raise SettingsError(f"settings: {error}") from error
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: labels: every name and value is text ({error})") from error
+        raise SettingsError(f"settings: labels: every value {read_complaint(str(error)).message}") from error
 
 
 def _to_path(kind: type, value: object) -> Path:

@@ -176,6 +176,15 @@ def test_a_value_that_makes_no_sense_is_named(places: Places, name: str, value: 
         load_settings({})
 
 
+def test_a_value_of_the_wrong_type_is_told_in_plain_words(places: Places) -> None:
+    """The setting as it is typed, and what it must be; no names of types."""
+    places.set(REELMILL_LEASE_SECONDS="soon")
+    with pytest.raises(SettingsError) as caught:
+        load_settings({})
+    expected = "lease-seconds must be a number, not text; mend the flag, the variable or the file"
+    assert expected == str(caught.value)
+
+
 def test_a_beat_may_not_be_slower_than_a_third_of_the_lease(places: Places) -> None:
     """Else a single lost beat would cost a job."""
     assert 10.0 == load_settings({"beat_seconds": 10.0}).beat_seconds

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
 from reelmill.domain.suggestion import unknown_name
+from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import Conflict, Forbidden, InvalidField, NotFound, ReelmillError, Unavailable
 from reelmill.master.api.answers import ProblemAnswer
 
@@ -28,10 +29,9 @@ _STATUS: tuple[tuple[type[ReelmillError], int], ...] = (
     (ReelmillError, 400),
 )
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
-_PATH = re.compile(r" - at `(?P<key>key in )?\$(?P<path>[^`]*)`$")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
-_BAD_NAME = re.compile(r"Invalid enum value '(?P<value>.*)'", re.DOTALL)
+_BAD_NAME = re.compile(r"Invalid enum value '(?P<value>.*)' - at `", re.DOTALL)
 _CHOICES = {"queue": QUEUES, "priority": PRIORITIES, "engine": ENGINES}
 
 
@@ -59,19 +59,14 @@ def read_decode_error(error: msgspec.DecodeError) -> ProblemAnswer:
     """What is wrong with a body: not JSON (400), or a field that cannot be (422), named by its path."""
     if not isinstance(error, msgspec.ValidationError):
         return problem(400, "malformed_json", f"the body is not valid JSON: {error}")
-    message = str(error)
-    path = ""
-    if place := _PATH.search(message):
-        path = place["path"].lstrip(".")
-        message = message[: place.start()]
-    if named := _UNKNOWN_FIELD.search(message) or _MISSING_FIELD.search(message):
+    path, message = read_complaint(str(error))
+    if named := _UNKNOWN_FIELD.search(str(error)) or _MISSING_FIELD.search(str(error)):
         path = f"{path}.{named['name']}".lstrip(".")
-        message = "is required" if message.startswith("Object missing") else "is not a known field"
-    elif wrong := _BAD_NAME.search(message):
+        message = "is required" if message.startswith("object missing") else "is not a known field"
+    elif wrong := _BAD_NAME.match(str(error)):
         name = path.rpartition(".")[2]
         message = unknown_name(name, wrong["value"], _CHOICES.get(name, ()))
-    else:
-        message = message[:1].lower() + message[1:]
+    message = message if path else f"the request {message}"
     return problem(422, "invalid_field", f"{path}: {message}" if path else message, field=path or None)
 
 
@@ -101,7 +96,7 @@ def _on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Res
     status = error.status_code
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         first: Any = error.extra[0]
-        field, detail = str(first.get("key", "")), str(first.get("message", detail))
+        field, detail = str(first.get("key", "")), read_complaint(str(first.get("message", detail))).message
         status = 422
     if status == 413:
         detail = "the body is larger than 8 MB; send at most 10,000 jobs at once"

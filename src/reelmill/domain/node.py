@@ -15,6 +15,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     capabilities: Capabilities
     version: str
     started_at: float
+    draining: bool = False
+    """Its worker ends: it takes no more jobs, whatever a user says."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

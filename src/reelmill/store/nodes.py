@@ -21,6 +21,8 @@ _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).cor
 def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
     """Remember that the node is there."""
     seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None)
+    if node.draining:  # else it is for users to say
+        seen = seen.values(draining=True)
     if tx.execute(seen).rowcount == 0:
         gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
         tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
@@ -33,7 +35,7 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
                 "version": node.version,
                 "started_at": node.started_at,
                 "last_seen": now,
-                "draining": False,
+                "draining": node.draining,
             },
         )
 

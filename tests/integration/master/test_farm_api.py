@@ -6,12 +6,13 @@ import re
 import time
 
 import httpx2
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reelmill import __version__
 from reelmill.bus.memory import MemoryBus
-from reelmill.bus.words import BEAT, REPORT, Beat
+from reelmill.bus.words import BEAT, GOODBYE, REPORT, Beat
 from reelmill.clock import SystemClock
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
@@ -89,6 +90,34 @@ async def test_a_node_is_drained_resumed_and_forgotten(served: Served) -> None:
     assert "online" == (await served.client.post(f"/nodes/{node.id}/resume")).json()["status"]
     assert 204 == (await served.client.delete("/nodes/mill-7")).status_code
     assert 404 == (await served.client.delete("/nodes/mill-7")).status_code
+
+
+async def test_a_name_that_two_nodes_have_is_refused_with_their_ids(served: Served) -> None:
+    """Whichever of them was meant, the other must not be drained; one that is there wins over one that has gone."""
+    one, other = (msgspec.structs.replace(node_info("twin"), id=f"id-{n}") for n in range(2))
+    for node in (one, other):
+        assert await BEAT.ask(served.bus, Beat(node, []), 5) is not None
+
+    for method, path in (("GET", "/nodes/twin"), ("POST", "/nodes/twin/drain"), ("DELETE", "/nodes/twin")):
+        answer = await served.client.request(method, path)
+        assert (409, "conflict") == (answer.status_code, answer.json()["code"])
+        assert answer.json()["detail"].startswith("2 nodes are called 'twin'; say which by its id: ")
+        assert {one.id, other.id} <= set(answer.json()["detail"].replace(",", "").split())
+    assert {"online"} == {node["status"] for node in (await served.get("/nodes"))["nodes"]}
+    assert "draining" == (await served.client.post(f"/nodes/{one.id}/drain")).json()["status"]
+    await GOODBYE.ask(served.bus, one.id, 5)
+    assert other.id == (await served.get("/nodes/twin"))["id"]
+
+
+async def test_a_worker_that_ends_is_draining(served: Served) -> None:
+    """From its own words; a user cannot let it take jobs again."""
+    node = node_info("mill-7")
+    for draining, status in ((False, "online"), (True, "draining")):
+        await BEAT.ask(served.bus, Beat(msgspec.structs.replace(node, draining=draining), []), 5)
+        assert status == (await served.get("/nodes/mill-7"))["status"]
+    await served.client.post("/nodes/mill-7/resume")
+    await BEAT.ask(served.bus, Beat(msgspec.structs.replace(node, draining=True), []), 5)
+    assert "draining" == (await served.get("/nodes/mill-7"))["status"]
 
 
 async def test_the_catalogue_is_shown(served: Served) -> None:

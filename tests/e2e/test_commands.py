@@ -138,6 +138,12 @@ def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
     assert 4 == len(commands.run("jobs", "list", "-o", "csv", *master).stdout.splitlines())
     table = commands.run("jobs", "list", *master).stdout
     assert (4, False) == (len(table.splitlines()), "\x1b" in table)
+    long = f"a folder/{'name ' * 12}.mp4"
+    farm.post(
+        "/jobs", {"scenario": "480p30-h264", "engine": "gstreamer", "parameters": {"duration": 1, "output": long}}
+    )
+    assert long in commands.run("jobs", "list", *master).stdout
+    assert long in commands.run("jobs", "show", "4", *master).stdout
     assert 20 == len(json.loads(commands.run("scenarios", "list", "-o", "json").stdout))
     assert 1 == len(json.loads(commands.run("nodes", "list", "-o", "json", *master).stdout))
 

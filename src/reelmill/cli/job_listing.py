@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,10 +123,12 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _file(job: dict[str, Any]) -> str:
-    """The name of the input, or of the output when the job is synthetic; its end when it is long."""
+    """The input, or the output when the job is synthetic: its path for a program, what fits of its name for people."""
     parameters: dict[str, Any] = job["parameters"]
     result: dict[str, Any] = job["result"] or {}
     path: str = parameters.get("input") or parameters.get("output") or result.get("output") or ""
+    if not sys.stdout.isatty():
+        return path
     name = PurePosixPath(path).name
     if name.startswith(job["id"]):  # nobody chose it: the last characters tell such names apart
         return "…" + name[len(job["id"]) - _UUID_END :]

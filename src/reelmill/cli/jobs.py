@@ -10,7 +10,7 @@ import typer
 from reelmill.cli.job_listing import list_jobs
 from reelmill.cli.master_client import MasterOption, call_master, job_path, launch_path
 from reelmill.cli.output import Format, FormatOption, local_time, show_record, show_rows, write_text
-from reelmill.errors import InvalidField, ReelmillError
+from reelmill.errors import InvalidField, UsageError
 
 if TYPE_CHECKING:
     from reelmill.launcher.client import MasterClient
@@ -178,7 +178,7 @@ def _act_on_all(master: str | None, jobs: list[str], action: str) -> None:
             try:
                 seen = await client.post(job_path(job, action))
                 _say(f"{seen['sequence_number']} {seen['status']}")
-            except ReelmillError as error:
+            except UsageError as error:  # of this job; what is no answer is none to the others either
                 if len(jobs) == 1:
                     raise
                 failures += 1

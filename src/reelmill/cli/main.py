@@ -51,7 +51,7 @@ def _run() -> int:
     from reelmill.errors import InvalidField, ReelmillError, SettingsError
 
     try:
-        return app(standalone_mode=False) or 0
+        return app(standalone_mode=False, prog_name="reelmill") or 0
     except ReelmillError as error:
         _complain(str(error))
         return EXIT_USAGE if isinstance(error, InvalidField | SettingsError) else EXIT_ERROR

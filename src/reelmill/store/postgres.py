@@ -11,7 +11,7 @@ from psycopg.pq import Conninfo
 from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
 
-from reelmill.errors import StartupError, StoreUnavailable
+from reelmill.errors import SettingsError, StartupError, StoreUnavailable
 from reelmill.store.listener import WorkListener, notify
 from reelmill.store.migrate import migrate, read_revision
 from reelmill.store.pooled import READERS, PooledStore
@@ -43,22 +43,22 @@ _PASSING = ("40001", "40P01", "55P03", "23505")
 
 
 def read_url(url: str) -> URL:
-    """The URL for SQLAlchemy; StartupError when it is not one of PostgreSQL."""
+    """The URL for SQLAlchemy; SettingsError when it is not one of PostgreSQL."""
     try:
         scheme = urlsplit(url).scheme
         if scheme not in ("postgresql", "postgres"):
             shown = f"{scheme}:…" if scheme else "of that name"  # the rest may hold a password
-            raise StartupError(f"the store {shown} is not a postgresql:// URL")
+            raise SettingsError(f"the store {shown} is not a postgresql:// URL")
         parsed = make_url(url).set(drivername="postgresql+psycopg")
         for option in parsed.query:
             if option not in _OPTIONS:  # the driver takes more, which are Python objects
-                raise StartupError(f"the store's URL has the option {option[:60]!r}, which PostgreSQL does not know")
+                raise SettingsError(f"the store's URL has the option {option[:60]!r}, which PostgreSQL does not know")
         parsed.get_dialect()().create_connect_args(parsed)
     except (ArgumentError, ValueError) as error:
         signs = "%40 for an @, %5B for a [ and %5D for a ] in the password"
         several = "several hosts as postgresql:///DATABASE?host=HOST:PORT&host=HOST:PORT"
         advice = f"write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with {signs}; {several}"
-        raise StartupError(f"the store's URL cannot be read; {advice}") from error
+        raise SettingsError(f"the store's URL cannot be read; {advice}") from error
     return parsed
 
 

@@ -113,6 +113,7 @@ async def test_long_histories_are_cut(farm: Farm, store: SqliteStore) -> None:
     assert [KEPT_TRANSITIONS + 1, 1, KEPT_TRANSITIONS + 1] == [len(await hand.history(job.id)) for job in jobs]
 
 
+@pytest.mark.parametrize("store", ["file"], indirect=True)
 async def test_numbers_that_no_job_has_are_not_walked_over(farm: Farm, store: SqliteStore) -> None:
     """Pruning leaves gaps without end, since numbers never begin again: a look takes a few reads all the same."""
     hand = Farmhand(store)

@@ -99,7 +99,7 @@ async def test_a_job_that_another_master_gave_meanwhile_is_not_given_again(maste
     meanwhile = blocking(lambda: masters.other.claim(OTHER))
 
     def work(tx: Tx) -> list[str]:
-        with before(tx, "FOR UPDATE", meanwhile):
+        with before(tx, "SELECT id, sequence_number", meanwhile):
             return [key.job_id for key in keys(claim(tx, offer(ONE), LEASE, rules()))]
 
     assert [job.id for job in jobs[4:]] == await masters.one.store.write(work)

@@ -62,7 +62,7 @@ def test_a_demo_that_is_ended_takes_its_farm_along(
     everyone = family.children(recursive=True)
     for number in numbers:
         demo.send_signal(number)
-    assert code == demo.wait(30)
+    assert code == demo.wait(90)
     _, alive = psutil.wait_procs(everyone, timeout=10)
     assert [] == alive
     assert "cancel them with" not in words.read_text()

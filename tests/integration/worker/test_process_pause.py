@@ -99,7 +99,9 @@ async def test_what_stands_still_ends_with_its_task() -> None:
 async def test_an_engine_paused_before_it_starts_stands_still_at_once() -> None:
     """It gets no further than to its first moments, until it is resumed."""
     lines: list[str] = []
-    process = EngineProcess([SHELL, "-c", "sleep 0.2; echo ran"], on_line=lambda line: lines.append(line) is None)
+    # One process: a shell that is stopped while it starts another waits for it, which is another state.
+    argv = [sys.executable, "-c", "import time; time.sleep(0.2); print('ran')"]
+    process = EngineProcess(argv, on_line=lambda line: lines.append(line) is None)
     process.pause()
     task = asyncio.create_task(process.run())
 

@@ -182,7 +182,7 @@ def test_a_long_list_may_be_left(commands: Commands, farm: Farm) -> None:
         assert child.stdout is not None
         child.stdout.readline()
         child.stdout.close()
-        assert (141, "") == (child.wait(30), (commands.folder / "stderr.txt").read_text().partition("Ctrl-C.\n")[2])
+        assert (141, "") == (child.wait(60), (commands.folder / "stderr.txt").read_text().partition("Ctrl-C.\n")[2])
 
 
 def test_a_filter_that_matches_nothing_says_so(commands: Commands, farm: Farm) -> None:
@@ -199,9 +199,9 @@ def test_jobs_that_no_node_can_run_are_told(commands: Commands, farm: Farm) -> N
     options = ["--count", "2", "--engine", "gstreamer", "--wait", "--output", "r.json", "--master", farm.url]
     child = commands.start("launch", *options)
     words = commands.folder / "stderr.txt"
-    wait_for(words.read_text, lambda text: "2 of 2 jobs wait: no node has gstreamer" in text, 20)
+    wait_for(words.read_text, lambda text: "2 of 2 jobs wait: no node has gstreamer" in text)
     child.send_signal(signal.SIGHUP)
-    assert 130 == child.wait(20)
+    assert 130 == child.wait(60)
     assert "all 2 jobs will wait: no node has gstreamer" in words.read_text()
     assert 2 == len(json.loads((commands.folder / "r.json").read_text()))
 

@@ -30,9 +30,11 @@ NOBODY = ("--master", "http://127.0.0.1:9")
     ],
 )
 def test_what_is_typed_wrongly_is_2(commands: Commands, words: str) -> None:
-    """Whatever the group, and nothing was asked of anybody; no traceback."""
-    end = commands.run(*words.split())
+    """Whatever the group, and nothing was asked of anybody, no folder made; no traceback."""
+    data, media = str(commands.folder / "data"), str(commands.media)
+    end = commands.run(*words.split(), REELMILL_DATA=data, REELMILL_MEDIA=media)
     assert (2, "", True) == (end.returncode, end.stdout, end.stderr.startswith("error: ")), end.stderr
+    assert [] == list(commands.folder.iterdir())
 
 
 @pytest.mark.parametrize(

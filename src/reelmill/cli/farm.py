@@ -58,8 +58,8 @@ def open_store(settings: Settings) -> Store:
 @contextlib.asynccontextmanager
 async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[RunningFarm, None]:
     """A farm for the length of the block; everything is stopped behind it, the worker first."""
+    store = open_store(settings)  # first: a URL that cannot be leaves no folders behind
     prepare_folders(settings)
-    store = open_store(settings)
     bus = MemoryBus()
     # Only of a farm with a file of its own it is certain that no other worker is alive.
     master = Master(settings, store, bus, SystemClock(), alone=not settings.store)

@@ -99,7 +99,7 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_to_path)
     except msgspec.ValidationError as error:
-        path, message = read_complaint(str(error))
+        path, message = read_complaint(str(error).replace(" | null", ""))  # no place of settings can say null
         raise SettingsError(f"{path.replace('_', '-')} {message}; mend the flag, the variable or the file") from error
 
 
@@ -121,7 +121,10 @@ def _read_labels(written: object) -> object:
 def _to_path(kind: type, value: object) -> Path:
     if kind is not Path:
         raise NotImplementedError(kind)
-    return Path(str(value)).expanduser().absolute()
+    try:
+        return Path(str(value)).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"is {str(value)!r}, and that user has no home folder here") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:

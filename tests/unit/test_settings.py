@@ -176,13 +176,21 @@ def test_a_value_that_makes_no_sense_is_named(places: Places, name: str, value: 
         load_settings({})
 
 
-def test_a_value_of_the_wrong_type_is_told_in_plain_words(places: Places) -> None:
-    """The setting as it is typed, and what it must be; no names of types."""
-    places.set(REELMILL_LEASE_SECONDS="soon")
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('lease-seconds = "soon"', "lease-seconds must be a number, not text"),
+        ('slots = "many"', "slots must be a whole number, not text"),
+        ("port = 4.5", "port must be a whole number, not a number with a fraction"),
+        ('data = "~no-such-user/x"', "data is '~no-such-user/x', and that user has no home folder here"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_in_plain_words(places: Places, written: str, words: str) -> None:
+    """The setting as it is typed, and what it must be; no names of types, and no null, which nobody can type."""
+    places.project.write_text(written)
     with pytest.raises(SettingsError) as caught:
         load_settings({})
-    expected = "lease-seconds must be a number, not text; mend the flag, the variable or the file"
-    assert expected == str(caught.value)
+    assert f"{words}; mend the flag, the variable or the file" == str(caught.value)
 
 
 def test_a_beat_may_not_be_slower_than_a_third_of_the_lease(places: Places) -> None:

@@ -31,10 +31,14 @@ def read_complaint(message: str) -> WrongValue:
         path = place["path"].lstrip(".")
         message = message[: place.start()]
     if expected := _EXPECTED.fullmatch(message):
-        instead = f", not {_name(expected['got'])}" if expected["got"] else ""
+        instead = f", not {_name_got(expected['wanted'], expected['got'])}" if expected["got"] else ""
         return WrongValue(path, f"must be {_name(expected['wanted'])}{expected['bound']}{instead}")
     return WrongValue(path, message[:1].lower() + message[1:])
 
 
 def _name(kinds: str) -> str:
     return " or ".join(_KINDS.get(kind, kind) for kind in kinds.split(" | "))
+
+
+def _name_got(wanted: str, got: str) -> str:
+    return "a number with a fraction" if got == "float" and "int" in wanted.split(" | ") else _name(got)

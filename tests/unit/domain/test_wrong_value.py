@@ -12,6 +12,8 @@ from reelmill.domain.wrong_value import read_complaint
 CASES: list[tuple[Any, Any, str, str]] = [
     (dict[str, int | None], {"a": "x"}, "[...]", "must be a whole number or null, not text"),
     (float, [], "", "must be a number, not a list"),
+    (int, 4.5, "", "must be a whole number, not a number with a fraction"),
+    (str, 4.5, "", "must be text, not a number"),
     (list[bool], [{}], "[0]", "must be true or false, not an object"),
     (str | float, True, "", "must be a number or text, not true or false"),
     (Annotated[int, msgspec.Meta(ge=1)], 0, "", "must be a whole number >= 1"),

@@ -70,6 +70,18 @@ def decode(body: str) -> Any:
         ),
         ('{"scenario": "a", "parameters": []}', "parameters", "parameters: must be an object, not a list"),
         ('{"scenario": "a", "queue": "lvie"}', "queue", "unknown queue 'lvie'; did you mean 'live'?"),
+        ('{"scenario": "a", "queue": "li\'ve"}', "queue", "unknown queue \"li've\"; did you mean 'live'?"),
+        (
+            '{"scenario": "a", "queue": "Object contains unknown field `x`"}',
+            "queue",
+            "unknown queue 'Object contains unknown field `x`'",
+        ),
+        (
+            '{"scenario": "a", "queue": "Object missing required field `x` - at `$.y`"}',
+            "queue",
+            "unknown queue 'Object missing required field `x` - at `$.y`'",
+        ),
+        ('{"scenario": "a", "object missing": 1}', "object missing", "object missing: is not a known field"),
         ('{"scenario": "a", "priority": "urgent"}', "priority", "unknown priority 'urgent'"),
         ('{"scenario": "a", "engine": "gstremer"}', "engine", "did you mean 'gstreamer'?"),
         ('{"scenario": "a", "labels": {"a": 1}}', "labels[...]", "must be text, not a whole number"),

@@ -31,7 +31,7 @@ _STATUS: tuple[tuple[type[ReelmillError], int], ...] = (
 _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
-_BAD_NAME = re.compile(r"Invalid enum value '(?P<value>.*)' - at `", re.DOTALL)
+_BAD_NAME = re.compile(r"Invalid enum value (?P<quote>['\"])(?P<value>.*)(?P=quote) - at `", re.DOTALL)
 _CHOICES = {"queue": QUEUES, "priority": PRIORITIES, "engine": ENGINES}
 
 
@@ -60,9 +60,10 @@ def read_decode_error(error: msgspec.DecodeError) -> ProblemAnswer:
     if not isinstance(error, msgspec.ValidationError):
         return problem(400, "malformed_json", f"the body is not valid JSON: {error}")
     path, message = read_complaint(str(error))
-    if named := _UNKNOWN_FIELD.search(str(error)) or _MISSING_FIELD.search(str(error)):
-        path = f"{path}.{named['name']}".lstrip(".")
-        message = "is required" if message.startswith("object missing") else "is not a known field"
+    if missing := _MISSING_FIELD.match(str(error)):
+        path, message = f"{path}.{missing['name']}".lstrip("."), "is required"
+    elif unknown := _UNKNOWN_FIELD.match(str(error)):
+        path, message = f"{path}.{unknown['name']}".lstrip("."), "is not a known field"
     elif wrong := _BAD_NAME.match(str(error)):
         name = path.rpartition(".")[2]
         message = unknown_name(name, wrong["value"], _CHOICES.get(name, ()))

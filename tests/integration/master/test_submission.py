@@ -204,6 +204,34 @@ async def test_a_batch_of_nothing_but_bad_items_is_a_422(served: Served) -> None
     assert 0 == (await served.get("/launches"))["count"]
 
 
+async def test_an_item_of_a_batch_that_is_no_object_is_told_so(served: Served) -> None:
+    """Of the item, not of the request around it."""
+    answer = await served.client.post("/jobs/batch", json={"jobs": [[1]]})
+    expected = (422, "the job must be an object, not a list")
+    assert expected == (answer.status_code, answer.json()["results"][0]["problem"]["detail"])
+
+
+WRONG_TYPES: list[tuple[str, str, Any]] = [
+    ("POST", "/jobs", {"scenario": "480p30-h264", "parameters": {"duration": "x"}}),
+    ("POST", "/jobs", [{"scenario": "480p30-h264"}]),
+    ("POST", "/jobs/batch", {"jobs": 3}),
+    ("POST", "/jobs/batch", {"jobs": [{"scenario": "480p30-h264"}], "launch": {"id": 3}}),
+    ("PUT", "/tenants/acme", {"max_running": "few"}),
+    ("GET", "/launches?limit=few", None),
+    ("GET", "/launches?limit=0", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WRONG_TYPES)
+async def test_a_value_of_the_wrong_type_is_told_without_the_names_of_types(
+    served: Served, method: str, path: str, body: Any
+) -> None:
+    """Through the whole API: the field, and what it must be."""
+    answer = await served.client.request(method, path, json=body)
+    detail = answer.json()["detail"]
+    assert (422, True, set()) == (answer.status_code, "must be" in detail, set("`$") & set(detail)), detail
+
+
 BAD_BATCHES: list[tuple[dict[str, Any], str]] = [
     ({"jobs": []}, "jobs"),
     ({"jobs": [{"scenario": "480p30-h264"}] * 10_001}, "jobs"),

@@ -55,8 +55,11 @@ def describe_error(error: ReelmillError) -> ProblemAnswer:
     return msgspec.structs.replace(found, job_status=job_status)
 
 
-def read_decode_error(error: msgspec.DecodeError) -> ProblemAnswer:
-    """What is wrong with a body: not JSON (400), or a field that cannot be (422), named by its path."""
+def read_decode_error(error: msgspec.DecodeError, whole: str = "the request") -> ProblemAnswer:
+    """What is wrong with a body: not JSON (400), or a field that cannot be (422), named by its path.
+
+    ``whole`` is what a client calls that which was decoded.
+    """
     if not isinstance(error, msgspec.ValidationError):
         return problem(400, "malformed_json", f"the body is not valid JSON: {error}")
     path, message = read_complaint(str(error))
@@ -67,7 +70,7 @@ def read_decode_error(error: msgspec.DecodeError) -> ProblemAnswer:
     elif wrong := _BAD_NAME.match(str(error)):
         name = path.rpartition(".")[2]
         message = unknown_name(name, wrong["value"], _CHOICES.get(name, ()))
-    message = message if path else f"the request {message}"
+    message = message if path else f"{whole} {message}"
     return problem(422, "invalid_field", f"{path}: {message}" if path else message, field=path or None)
 
 

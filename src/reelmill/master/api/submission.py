@@ -126,7 +126,7 @@ def _judge(farm: Farm, raw: msgspec.Raw) -> NewJob | ProblemAnswer:
     except ReelmillError as error:
         return describe_error(error)
     except msgspec.DecodeError as error:
-        return read_decode_error(error)
+        return read_decode_error(error, "the job")
     except RecursionError:
         return TOO_DEEP
 

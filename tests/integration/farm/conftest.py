@@ -31,7 +31,8 @@ class FarmUnderTest:
     def __init__(self, folder: Path, inventory: Inventory, *, bus: MemoryBus | None = None, **settings: Any) -> None:
         self.media = folder / "media"
         self.media.mkdir(exist_ok=True)
-        self.settings = Settings(port=0, data=folder, media=self.media, beat_seconds=0.2, **settings)
+        own: dict[str, Any] = {"port": 0, "data": folder, "media": self.media, "beat_seconds": 0.2}
+        self.settings = Settings(**own | settings)
         self.inventory = inventory
         self.bus = bus or MemoryBus()
         self.store = SqliteStore(folder / "farm.db")

@@ -22,6 +22,7 @@ from reelmill.worker import publish as publishing
 from reelmill.worker.publish import attempt_output, create_attempt
 from reelmill.worker.verify import hash_and_sync
 from tests import samples
+from tests.waiting import wait_until
 
 from .conftest import FarmMaker, FarmUnderTest, engines, no_engine_within
 
@@ -60,6 +61,18 @@ async def test_draining_finishes_what_runs_and_starts_nothing(farm: FarmUnderTes
     await farm.running(jobs[0])
     await farm.worker.drain()
     assert [(await farm.job(job))["status"] for job in jobs] == ["completed", "queued", "queued"]
+
+
+async def test_a_worker_that_ends_says_so_at_once(make_farm: FarmMaker) -> None:
+    """Whoever looks at the nodes need not wait for its next beat, which here comes in ten minutes."""
+    farm = make_farm(lease_seconds=3600, beat_seconds=600)
+    await farm.start_master()
+    await farm.worker.start()
+    await farm.running(await farm.submit("1080p60-h264", duration=600))
+    drain = asyncio.create_task(farm.worker.drain())
+    await wait_until(lambda: farm.get("/nodes/node-1"), lambda node: node["status"] == "draining", seconds=60)
+    await farm.worker.stop()
+    await drain
 
 
 async def test_stopping_gives_running_jobs_back_at_once(farm: FarmUnderTest) -> None:

@@ -28,7 +28,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "assigned": _HELD | {"assigned_at": 1_700_000_000.0},
     "running": _HELD | {"started_at": 1_700_000_001.0, "progress": 50.0},
     "retrying": {"attempt": 1, "eligible_at": 1_700_000_060.0, "failures": 1},
-    "paused": {},
+    "paused": {"passed_over_at": 1_700_000_002.0, "reserved_node": "mill-1-id"},
     "completed": _ENDED | {"winner": 1, "result": _RESULT, "progress": 100.0, "idempotency_key": "once"},
     "failed": _ENDED | {"failure_reason": "input_error", "error_code": "input_missing", "error": "It is not there."},
     "canceled": _ENDED | {"failure_reason": "canceled"},

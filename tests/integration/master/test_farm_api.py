@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime
 
 import httpx2
 import msgspec
@@ -93,16 +94,21 @@ async def test_a_node_is_drained_resumed_and_forgotten(served: Served) -> None:
 
 
 async def test_a_name_that_two_nodes_have_is_refused_with_their_ids(served: Served) -> None:
-    """Whichever of them was meant, the other must not be drained; one that is there wins over one that has gone."""
+    """And when each was last heard of: the other one must not be drained; one that is there wins over one that left."""
     one, other = (msgspec.structs.replace(node_info("twin"), id=f"id-{n}") for n in range(2))
     for node in (one, other):
         assert await BEAT.ask(served.bus, Beat(node, []), 5) is not None
+    seen = [
+        f"{node['id']} (last heard of at {datetime.fromisoformat(node['last_seen']):%Y-%m-%d %H:%M:%S} UTC)"
+        for node in (await served.get("/nodes"))["nodes"]
+    ]
 
     for method, path in (("GET", "/nodes/twin"), ("POST", "/nodes/twin/drain"), ("DELETE", "/nodes/twin")):
         answer = await served.client.request(method, path)
         assert (409, "conflict") == (answer.status_code, answer.json()["code"])
-        assert answer.json()["detail"].startswith("2 nodes are called 'twin'; say which by its id: ")
-        assert {one.id, other.id} <= set(answer.json()["detail"].replace(",", "").split())
+        said, *ids = answer.json()["detail"].replace(", ", ": ").split(": ")
+        assert "2 nodes are called 'twin'; say which by its id" == said
+        assert sorted(seen) == sorted(ids)
     assert {"online"} == {node["status"] for node in (await served.get("/nodes"))["nodes"]}
     assert "draining" == (await served.client.post(f"/nodes/{one.id}/drain")).json()["status"]
     await GOODBYE.ask(served.bus, one.id, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -149,7 +150,10 @@ async def _find_node(farm: Farm, reference: str) -> Node:
     if not found:
         raise NotFound(f"there is no node {reference[:80]!r}")
     if len(found) > 1:
-        ids = ", ".join(node.id for node in found)
+        ids = ", ".join(
+            f"{node.id} (last heard of at {datetime.fromtimestamp(node.last_seen, UTC):%Y-%m-%d %H:%M:%S} UTC)"
+            for node in found
+        )
         raise Conflict(f"{len(found)} nodes are called {reference[:80]!r}; say which by its id: {ids}")
     return found[0]
 

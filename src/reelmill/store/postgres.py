@@ -29,6 +29,7 @@ _OLDEST = 140_000
 _MIGRATION_LOCK = 7_236_141
 _CONNECT: dict[str, str | int] = {
     "application_name": "reelmill",
+    "client_encoding": "utf8",  # whatever the URL or PGCLIENTENCODING says: names and labels are in any script
     "connect_timeout": 10,
     # A peer that vanished is noticed in half a minute, not when the kernel gives up after a quarter of an hour.
     "keepalives_idle": 10,
@@ -52,6 +53,8 @@ def read_url(url: str) -> URL:
         parsed = make_url(url).set(drivername="postgresql+psycopg")
         for option in parsed.query:
             if option not in _OPTIONS:  # the driver takes more, which are Python objects
+                if "@" in url.partition("?")[2]:
+                    raise ValueError("this may be the rest of a password that has an @")
                 raise SettingsError(f"the store's URL has the option {option[:60]!r}, which PostgreSQL does not know")
         parsed.get_dialect()().create_connect_args(parsed)
     except (ArgumentError, ValueError) as error:

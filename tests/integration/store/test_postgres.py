@@ -13,7 +13,7 @@ from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.submit import insert_jobs
 from tests.contract.conftest import new_database, postgres_server
-from tests.samples import new_jobs
+from tests.samples import new_job, new_jobs
 
 DIE_AT_COMMIT = """
 CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
@@ -74,6 +74,7 @@ async def test_a_server_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPat
         ("postgresql://h/x?conninfo=secret", "has the option 'conninfo', which PostgreSQL does not know"),
         ("postgresql://h/x?row_factory=secret", "has the option 'row_factory', which PostgreSQL does not know"),
         ("postgresql://h/x?plugin=secret", "has the option 'plugin', which PostgreSQL does not know"),
+        ("postgresql://u:p@h?secret=1@h/x", "cannot be read; write postgresql://"),
         ("postgresql://[::1/x", "cannot be read; write postgresql://"),
         ("postgresql://nobody:secret@127.0.0.1:9/x", "cannot use the store postgresql://nobody:***@127.0.0.1:9/x"),
     ],
@@ -84,6 +85,19 @@ async def test_a_url_that_will_not_do_is_one_sentence_without_the_password(url: 
         await PostgresStore(url).start()
     assert sentence in str(caught.value)
     assert not re.search(r"sec.?ret", str(caught.value))
+
+
+async def test_text_in_any_script_is_kept_whatever_encoding_is_asked_for() -> None:
+    """In the URL, or by PGCLIENTENCODING for other programs."""
+    url = new_database()
+    store = PostgresStore(f"{url}{'&' if '?' in url else '?'}client_encoding=latin1")
+    await store.start()
+    try:
+        await store.write(lambda tx: insert_jobs(tx, [new_job(labels={"title": "映画 ž"})], 0.0))
+        [job] = await store.read(lambda tx: list_jobs(tx, JobFilter(), after=None, limit=10))
+    finally:
+        await store.stop()
+    assert {"title": "映画 ž"} == job.labels
 
 
 async def test_a_role_that_may_not_make_tables_is_told_so() -> None:

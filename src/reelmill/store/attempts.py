@@ -189,7 +189,7 @@ def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
     note_departure(tx, node_id, rules.now)
     _take_back(tx, _held_by(tx, node_id), "its worker was stopped", rules)
     # What the node held is locked by now, in the order in which all lock: this waits for no other master.
-    void = update(jobs).where(jobs.c.node_id == node_id, jobs.c.status == "running", jobs.c.winner.is_not(None))
+    void = update(jobs).where(jobs.c.node_id == node_id, IS_SETTLED)
     tx.execute(void.values(lease_until=rules.now - 1))
 
 

@@ -51,7 +51,7 @@ def _split(header: str, url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError as error:  # such as a [ without its ]
-        raise Forbidden(f"the {header} of this request is no address ({error}); give the one of this farm") from None
+        raise Forbidden(f"the {header} of this request is no address; give the one of this farm") from error
 
 
 def _is_address(name: str) -> bool:

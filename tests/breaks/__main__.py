@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.breaks.table import BREAKS, Break
+from tests.breaks.broken import Break
+from tests.breaks.table import BREAKS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from tests.breaks.broken import Break
 
 CONTRACT = "tests/contract/test_store_{}_contract.py"
 SQLITE = ("-k", "sqlite-memory")
-
-
-class Break(NamedTuple):
-    """One guard that is taken away."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-    caught_by: str
-
-    def apply(self, source: str) -> str:
-        """The broken source; ValueError unless the guard is there, once."""
-        if source.count(self.old) != 1:
-            raise ValueError(f"{self.name}: found {source.count(self.old)} times in {self.file}: {self.old!r}")
-        return source.replace(self.old, self.new)
 
 
 def _store(name: str, file: str, old: str, new: str, suite: str, caught_by: str) -> Break:
@@ -165,6 +148,22 @@ ORDER = [
         "if False:",
         "claim",
         "test_a_draining_node_gets_nothing_until_it_is_resumed",
+    ),
+    _store(
+        "a node whose worker ends gets jobs",
+        "nodes",
+        "nodes.c.stopping_at.is_not(None), ",
+        "",
+        "claim",
+        "test_a_node_whose_worker_ends_gets_nothing_and_nothing_is_kept_for_it",
+    ),
+    _store(
+        "a job waits for a node whose worker ends",
+        "nodes",
+        "        nodes.c.stopping_at.is_(None),\n",
+        "",
+        "claim",
+        "test_a_node_whose_worker_ends_gets_nothing_and_nothing_is_kept_for_it",
     ),
     _store(
         "a tenant's limit is ignored",

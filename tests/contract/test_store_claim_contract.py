@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import msgspec
 import pytest
 
 from reelmill.domain.job import PRIORITIES, QUEUES
@@ -219,6 +220,22 @@ async def test_a_draining_node_gets_nothing_until_it_is_resumed(farm: Farmhand) 
     assert [] == await farm.claim(node)
     assert await farm.change(lambda tx, _: set_draining(tx, node.id, False))
     assert 2 == len(await farm.claim(node))
+
+
+async def test_a_node_whose_worker_ends_gets_nothing_and_nothing_is_kept_for_it(farm: Farmhand) -> None:
+    """Nor does a user's word change that; the next node that asks is kept for the big job instead."""
+    one, other = node_info("one"), node_info("other")
+    await farm.submit(new_job(BIG), *new_jobs(20))
+    await farm.claim(one, 2)
+    await farm.beat(one, after=PATIENT)
+    assert [] == await farm.claim(one, 2, after=PATIENT)
+
+    await farm.beat(msgspec.structs.replace(one, stopping=True), after=PATIENT + 1)
+    assert await farm.change(lambda tx, _: set_draining(tx, one.id, False))
+    assert [] == await farm.claim(one, after=PATIENT + 1)
+    await farm.beat(other, after=PATIENT + 1)
+    assert [] == await farm.claim(other, 2, after=PATIENT + 1)
+    assert 1 == len(await farm.claim(other, after=PATIENT + 1))
 
 
 async def test_a_retry_is_given_when_its_backoff_has_ended_and_not_before(farm: Farmhand) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from reelmill.domain.explanation import Explanation
@@ -143,6 +144,21 @@ async def test_a_draining_node_says_so(farm: Farmhand) -> None:
     )
     advice = "`reelmill nodes resume` lets one take jobs again (mill)"
     assert f"every node that can run it is draining; {advice}" == found.summary
+
+
+async def test_a_node_whose_worker_ends_is_not_to_be_resumed(farm: Farmhand) -> None:
+    """The advice names only nodes that a user drained; without one it is to start a worker."""
+    await farm.beat(msgspec.structs.replace(NODE, stopping=True))
+    [job] = await farm.submit(new_job())
+    found = await explained(farm, job)
+    assert [("mill", False, "is stopping")] == reasons(found)
+    assert "every node that can run it is stopping; start a worker again" == found.summary
+
+    other = node_info("other")
+    await farm.beat(other)
+    await farm.change(lambda tx, _: set_draining(tx, other.id, True))
+    advice = "`reelmill nodes resume` lets one take jobs again (other)"
+    assert f"every node that can run it is draining or stopping; {advice}" == (await explained(farm, job)).summary
 
 
 async def test_a_node_that_is_kept_for_a_big_job_names_it(farm: Farmhand) -> None:

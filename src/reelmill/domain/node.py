@@ -6,6 +6,9 @@ import msgspec
 
 from reelmill.domain.capability import Capabilities
 
+NODE_STATUSES = ("online", "draining", "stopping", "offline")
+"""It takes jobs; a user wants it to take none; its worker ends; it was not heard of lately."""
+
 
 class NodeInfo(msgspec.Struct, frozen=True):
     """What a worker tells of itself. Its id is new with every process, so a restarted one starts with nothing."""
@@ -15,12 +18,12 @@ class NodeInfo(msgspec.Struct, frozen=True):
     capabilities: Capabilities
     version: str
     started_at: float
-    draining: bool = False
+    stopping: bool = False
     """Its worker ends: it takes no more jobs, whatever a user says."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node with what the store adds. ``status`` is online, draining or offline; times are seconds since the epoch."""
+    """A node with what the store adds. ``status`` is one of `NODE_STATUSES`; times are seconds since the epoch."""
 
     id: str
     name: str

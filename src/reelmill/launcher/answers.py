@@ -53,7 +53,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that runs jobs: ``online``, ``draining`` or ``offline``."""
+    """A machine that runs jobs: ``online``, ``draining``, ``stopping`` or ``offline``."""
 
     name: str
     status: str

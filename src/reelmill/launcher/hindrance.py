@@ -47,7 +47,8 @@ def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | Non
         if len(draining) == 1:
             advice = f"`reelmill nodes resume {draining[0]}`"
             return Hindrance(f"{draining[0]} is draining ({advice}), and no other node is online")
-        return Hindrance("every node is draining" if draining else "no node is online")
+        closed = " or ".join(sorted({node.status for node in nodes} - {"offline"}))
+        return Hindrance(f"every node is {closed}" if closed else "no node is online")
     unable = [scenario for scenario in plan.scenarios.choices if not _can_any(online, plan, scenario)]
     if not unable:
         return None

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from reelmill import __version__
 from reelmill.domain.job import STATUSES
-from reelmill.domain.node import Node
+from reelmill.domain.node import NODE_STATUSES, Node
 from reelmill.store.counts import CountKey
 
 disable_created_metrics()  # a second series for each counter, which nobody asked for
@@ -62,6 +62,6 @@ class _FarmCollector(Collector):
             totals.add_metric([status], n)
         yield totals
         nodes = GaugeMetricFamily("reelmill_nodes", "Nodes by status.", labels=["status"])
-        for status in ("online", "draining", "offline"):
+        for status in NODE_STATUSES:
             nodes.add_metric([status], sum(node.status == status for node in self._nodes))
         yield nodes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
-from sqlalchemy import delete, func, insert, not_, or_, select, update
+from sqlalchemy import Row, delete, func, insert, not_, or_, select, update
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.node import Node, NodeInfo
@@ -21,8 +23,8 @@ _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).cor
 def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
     """Remember that the node is there."""
     seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None)
-    if node.draining:  # else it is for users to say
-        seen = seen.values(draining=True)
+    if node.stopping:  # it stays so: what says otherwise is an older word that came late
+        seen = seen.values(stopping_at=now)
     if tx.execute(seen).rowcount == 0:
         gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
         tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
@@ -35,14 +37,15 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
                 "version": node.version,
                 "started_at": node.started_at,
                 "last_seen": now,
-                "draining": node.draining,
+                "draining": False,
+                "stopping_at": now if node.stopping else None,
             },
         )
 
 
 def takes_jobs(tx: Tx, node_id: str) -> bool:
-    """Whether the node may be given jobs: it is neither drained nor gone. One that is not known yet may."""
-    closed = or_(nodes.c.draining, nodes.c.left_at.is_not(None))
+    """Whether the node may be given jobs: it is neither drained nor going or gone. One that is not known yet may."""
+    closed = or_(nodes.c.draining, nodes.c.stopping_at.is_not(None), nodes.c.left_at.is_not(None))
     return tx.execute(select(nodes.c.id).where(nodes.c.id == node_id, closed)).first() is None
 
 
@@ -58,6 +61,7 @@ def is_alive(tx: Tx, node_id: str, now: float) -> bool:
         nodes.c.left_at.is_(None),
         nodes.c.last_seen > now - PRESENT_SECONDS,
         not_(nodes.c.draining),
+        nodes.c.stopping_at.is_(None),
     )
     return tx.execute(query).first() is not None
 
@@ -74,7 +78,7 @@ def list_nodes(tx: Tx, now: float) -> list[Node]:
         Node(
             id=row.id,
             name=row.name,
-            status=_status(row.left_at, row.last_seen, row.draining, now),
+            status=_status(row, now),
             capabilities=_capabilities.decode(row.capabilities),
             version=row.version,
             running_jobs=row.running_jobs,
@@ -96,10 +100,12 @@ def present_capabilities(tx: Tx, now: float) -> list[Capabilities]:
     return [_capabilities.decode(text) for text in tx.execute(query).scalars()]
 
 
-def _status(left_at: float | None, last_seen: float, draining: bool, now: float) -> str:
-    if left_at is not None or now - last_seen > PRESENT_SECONDS:
+def _status(row: Row[Any], now: float) -> str:
+    if row.left_at is not None or now - row.last_seen > PRESENT_SECONDS:
         return "offline"
-    return "draining" if draining else "online"
+    if row.stopping_at is not None:
+        return "stopping"
+    return "draining" if row.draining else "online"
 
 
 def set_draining(tx: Tx, node_id: str, draining: bool) -> bool:

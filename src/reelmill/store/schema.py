@@ -259,4 +259,5 @@ nodes = Table(
     Column("last_seen", _Double, nullable=False),
     Column("left_at", _Double),
     Column("draining", Boolean(create_constraint=False), nullable=False),
+    Column("stopping_at", _Double),
 )

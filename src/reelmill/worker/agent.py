@@ -135,7 +135,7 @@ class Worker(Service):
 
     async def _take_no_more(self) -> None:
         self._draining = True
-        self.node = msgspec.structs.replace(self.node, draining=True)
+        self.node = msgspec.structs.replace(self.node, stopping=True)
         self._beats.wake()  # who looks at the nodes sees it
         self._room.set()
         await ROOM.tell(self._bus, Room(self.node.id, 0))

@@ -70,7 +70,7 @@ async def test_a_worker_that_ends_says_so_at_once(make_farm: FarmMaker) -> None:
     await farm.worker.start()
     await farm.running(await farm.submit("1080p60-h264", duration=600))
     drain = asyncio.create_task(farm.worker.drain())
-    await wait_until(lambda: farm.get("/nodes/node-1"), lambda node: node["status"] == "draining", seconds=60)
+    await wait_until(lambda: farm.get("/nodes/node-1"), lambda node: node["status"] == "stopping", seconds=60)
     await farm.worker.stop()
     await drain
 

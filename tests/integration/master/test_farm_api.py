@@ -115,15 +115,15 @@ async def test_a_name_that_two_nodes_have_is_refused_with_their_ids(served: Serv
     assert other.id == (await served.get("/nodes/twin"))["id"]
 
 
-async def test_a_worker_that_ends_is_draining(served: Served) -> None:
-    """From its own words; a user cannot let it take jobs again."""
+async def test_a_worker_that_ends_is_stopping(served: Served) -> None:
+    """From its own words, whichever comes late; a user cannot let it take jobs again, and is told what helps."""
     node = node_info("mill-7")
-    for draining, status in ((False, "online"), (True, "draining")):
-        await BEAT.ask(served.bus, Beat(msgspec.structs.replace(node, draining=draining), []), 5)
+    for stopping, status in ((False, "online"), (True, "stopping"), (False, "stopping")):
+        await BEAT.ask(served.bus, Beat(msgspec.structs.replace(node, stopping=stopping), []), 5)
         assert status == (await served.get("/nodes/mill-7"))["status"]
-    await served.client.post("/nodes/mill-7/resume")
-    await BEAT.ask(served.bus, Beat(msgspec.structs.replace(node, draining=True), []), 5)
-    assert "draining" == (await served.get("/nodes/mill-7"))["status"]
+    refused = await served.client.post("/nodes/mill-7/resume")
+    assert (409, "the worker of mill-7 ends; start it again") == (refused.status_code, refused.json()["detail"])
+    assert "stopping" == (await served.client.post("/nodes/mill-7/drain")).json()["status"]
 
 
 async def test_the_catalogue_is_shown(served: Served) -> None:

@@ -23,6 +23,8 @@ FULL = node(ffmpeg=["h264", "h265", "vp9", "av1"])
         ([], "auto", "480p30-h264", "all 2 jobs: no node is online"),
         ([node("offline", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: no node is online"),
         ([node("draining", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: mill is draining"),
+        ([node("stopping", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: every node is stopping"),
+        ([node("stopping"), node("draining")], "auto", "480p30-h264", "all 2 jobs: mill is draining (`reelmill nodes"),
         ([FULL], "gstreamer", "480p30-h264", "all 2 jobs: no node has gstreamer"),
         ([node(ffmpeg=["h264"])], "auto", "480p30-av1", "all 2 jobs: no node has an av1 encoder"),
         ([node(ffmpeg=["h264"])], "ffmpeg", "480p30-av1", "all 2 jobs: no node has an av1 encoder of ffmpeg"),

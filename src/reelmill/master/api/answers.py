@@ -198,7 +198,7 @@ def answer_transition(step: Transition) -> TransitionAnswer:
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One node. ``status`` is online, draining or offline."""
+    """One node. ``status`` is online, draining (a user said so), stopping (its worker ends) or offline."""
 
     id: str
     name: str

@@ -160,6 +160,8 @@ async def _find_node(farm: Farm, reference: str) -> Node:
 
 async def _set_draining(farm: Farm, reference: str, draining: bool) -> NodeAnswer:
     node = await _find_node(farm, reference)
+    if node.status == "stopping" and not draining:
+        raise Conflict(f"the worker of {node.name} ends; start it again")
     await farm.change(lambda tx, _rules: set_draining(tx, node.id, draining))
     return answer_node(await _find_node(farm, node.id))
 

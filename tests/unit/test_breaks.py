@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.breaks.table import BREAKS, Break
+from tests.breaks.broken import Break
+from tests.breaks.table import BREAKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "breaking.md").read_text()

@@ -20,6 +20,17 @@ from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 
 
+def background(farm: Farm, retention_seconds: float | None, *, alone: bool) -> list[Service]:
+    """What a master does unasked, in the order in which it starts; ``alone``: see `Master`."""
+    return [
+        Settler(farm),
+        Scheduler(farm),
+        Reaper(farm, workers_died_too=alone),
+        Pruner(farm, retention_seconds),
+        Trimmer(farm),
+    ]
+
+
 class Master(Service):
     """Serves one farm over the given store and bus, which must have been started."""
 
@@ -46,11 +57,7 @@ class Master(Service):
             settings.port,
         )
         self._services: list[Service] = [
-            Settler(self.farm),
-            Scheduler(self.farm),
-            Reaper(self.farm, workers_died_too=alone),
-            Pruner(self.farm, settings.retention_seconds),
-            Trimmer(self.farm),
+            *background(self.farm, settings.retention_seconds, alone=alone),
             self._server,
         ]
 

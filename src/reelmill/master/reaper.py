@@ -63,10 +63,11 @@ class Reaper(PeriodicService):
         wall_now, loop_now = self._farm.clock.now(), asyncio.get_running_loop().time()
         wall, steady = self._clocks or (wall_now, loop_now)
         step = (wall_now - wall) - (loop_now - steady)
+        is_first = self._clocks is None  # nobody saw a step while no master ran
         if abs(step) >= CLOCK_STEP_SECONDS:
             log.warning("clock_stepped", seconds=round(step, 1))
             self._not_before = loop_now + self._farm.lease_seconds
-        if step <= -CLOCK_STEP_SECONDS:
+        if is_first or step <= -CLOCK_STEP_SECONDS:
             lease, backoff = self._farm.lease_seconds, self._farm.policy.cap_seconds
             await self._farm.change(lambda tx, rules: rebase_times(tx, lease, backoff, rules.now))
         self._clocks = (wall_now, loop_now)  # not before the times are right: a refused commit is tried again

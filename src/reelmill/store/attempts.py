@@ -15,7 +15,7 @@ from reelmill.domain.node import NodeInfo
 from reelmill.store.nodes import note_all_departures, note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
-from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs
+from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs, nodes
 from reelmill.store.transition import Changes, Rules, change_all, load_many, load_numbers
 
 GRANT_SECONDS = 5.0
@@ -215,12 +215,14 @@ def _expired(loaded: Sequence[Job], rules: Rules) -> list[Job]:
 
 
 def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: float) -> None:
-    """After the clock was set back: no lease and no backoff ends later than one that begins now would."""
+    """After the clock was set back: nothing ends later than if it began now, and nothing was seen in the future."""
     # In no order of locks: a clock is rarely set, and the writer tries again what meets another master in a circle.
     held = update(jobs).where(IS_HELD, jobs.c.lease_until > now + lease_seconds)
     tx.execute(held.values(lease_until=now + lease_seconds))
     waiting = update(jobs).where(jobs.c.due_at > now + longest_backoff)
     tx.execute(waiting.values(eligible_at=now + longest_backoff, due_at=now + longest_backoff))
+    tx.execute(update(jobs).where(jobs.c.passed_over_at > now).values(passed_over_at=now))
+    tx.execute(update(nodes).where(nodes.c.last_seen > now).values(last_seen=now))
 
 
 def void_all_leases(tx: Tx, rules: Rules) -> None:

@@ -31,9 +31,10 @@ from reelmill.master.api.answers import (
     answer_node,
 )
 from reelmill.master.api.dependency import TheFarm, TheTroubles
-from reelmill.master.api.jobs import body, tell_canceled
+from reelmill.master.api.jobs import body
 from reelmill.master.api.submission import check_text
 from reelmill.master.farm import Farm
+from reelmill.master.orders import tell_canceled
 from reelmill.store.control import cancel_launch
 from reelmill.store.counts import read_counts
 from reelmill.store.launches import Launch, get_launch, launch_timings, list_launches

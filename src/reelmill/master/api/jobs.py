@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
@@ -14,8 +14,6 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 
-from reelmill.bus.words import order_notice
-from reelmill.domain.attempt import AttemptKey, AttemptOrder
 from reelmill.domain.explanation import Explanation, Outlook
 from reelmill.domain.job import Job
 from reelmill.errors import InvalidField, NotFound
@@ -34,7 +32,8 @@ from reelmill.master.api.dependency import TheFarm, TheIntake
 from reelmill.master.api.job_query import JobQuery, read_query
 from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one, check_text
 from reelmill.master.farm import Farm
-from reelmill.store.control import Action, act
+from reelmill.master.orders import act_on
+from reelmill.store.control import Action
 from reelmill.store.counts import read_counts
 from reelmill.store.explain import explain_job
 from reelmill.store.listing import get_job, read_history, read_logs, read_slice
@@ -184,32 +183,10 @@ class JobsController(Controller):
 
 
 async def _act(farm: Farm, reference: str, action: Action) -> JobAnswer:
-    job_id = (await find_job(farm, reference)).id
-    changed = await farm.change(lambda tx, rules: act(tx, job_id, action, rules))
-    if changed is None:
+    after = await act_on(farm, (await find_job(farm, reference)).id, action)
+    if after is None:
         raise NotFound(f"there is no job {reference[:80]!r}")
-    before, after = changed
-    await _tell_holder(farm, before, after, action)
     return answer_job(after)
-
-
-async def _tell_holder(farm: Farm, before: Job, after: Job, action: Action) -> None:
-    """Tell the node that held the job, if any, what was done to it; again when it was done again."""
-    if before.is_held and not after.is_held:
-        await tell_canceled(farm, before)
-    elif after.is_held and (action == "pause" or action == "resume"):
-        await _order(farm, after, action)
-
-
-async def tell_canceled(farm: Farm, before: Job) -> None:
-    """Tell the node that held the job, if any, that its attempt does not count any more."""
-    if before.is_held:
-        await _order(farm, before, "drop")
-
-
-async def _order(farm: Farm, job: Job, what: Literal["drop", "pause", "resume"]) -> None:
-    if job.node_id is not None:
-        await order_notice(job.node_id).tell(farm.bus, AttemptOrder(AttemptKey(job.id, job.attempt), what))
 
 
 class _Piece(NamedTuple):

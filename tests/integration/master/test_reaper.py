@@ -154,6 +154,23 @@ async def test_a_clock_that_is_set_back_delays_nothing(
     assert lease_until <= clock.time + farm.lease_seconds
 
 
+async def test_a_clock_that_was_set_back_while_no_master_ran_delays_nothing(
+    store: SqliteStore, make_farm: MakeFarm, clock: HandClock
+) -> None:
+    """The first look of a master that starts sees times of a future that will not come soon."""
+    hand = Farmhand(store)
+    await hand.submit(new_job())
+    await hand.beat(NODE)
+    key = await hand.run(NODE)
+    clock.time = NOW - 3600
+    farm = make_farm(1.0)
+
+    await Reaper(farm, workers_died_too=False).run_once()
+    lease_until = (await hand.job(key.job_id)).lease_until
+    assert lease_until == clock.time + farm.lease_seconds
+    assert [clock.time] == [node.last_seen for node in await store.read(lambda tx: list_nodes(tx, clock.time))]
+
+
 async def test_a_node_that_is_long_gone_is_forgotten(store: SqliteStore, make_farm: MakeFarm, clock: HandClock) -> None:
     """A day after its last word, so that restarts do not fill the list for ever."""
     await Farmhand(store).beat(NODE)

@@ -1,0 +1,96 @@
+"""What must be true of a simulated farm when all is over: of its rows, its histories and its files."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from reelmill.domain.attempt import AttemptKey
+from reelmill.domain.job import Job
+from reelmill.store.counts import read_counts
+from reelmill.store.listing import Transition
+from reelmill.worker.publish import list_attempts
+from tests.history_checker import violations
+from tests.simulation.encode import content
+from tests.simulation.world import World
+
+_STEPS = (
+    "SELECT sequence_number, at, from_status, to_status, attempt, node_name, reason FROM history "
+    "ORDER BY sequence_number, id"
+)
+
+
+async def check(world: World, jobs: Sequence[Job]) -> list[str]:
+    """A sentence for each promise that was broken."""
+    histories = _read_histories(world, jobs)
+    counts: Counter[str] = Counter()
+    for key, n in (await world.store.read(read_counts)).items():
+        counts[key.status] += n
+    found = violations(jobs, histories, counts, accepted=world.keys.values())
+    for job in jobs:
+        found += [f"job {job.sequence_number} ({world.fate(job.id)}) {what}" for what in _of_job(world, job)]
+        found += [f"job {job.sequence_number} {what}" for what in _losses(world, histories[job.id])]
+    left = list_attempts(world.media_root)
+    if left:
+        found.append(f"the folders of {len(left)} attempts are left")
+    return found
+
+
+def _read_histories(world: World, jobs: Sequence[Job]) -> dict[str, list[Transition]]:
+    steps: defaultdict[int, list[Transition]] = defaultdict(list)
+    for row in world.store.peek(_STEPS):
+        steps[row.sequence_number].append(
+            Transition(
+                at=row.at,
+                from_status=row.from_status,
+                to_status=row.to_status,
+                attempt=row.attempt,
+                node_name=row.node_name,
+                reason=row.reason,
+            )
+        )
+    first = Transition(at=0.0, from_status=None, to_status="queued", attempt=0, node_name=None, reason="submitted")
+    return {job.id: [first, *steps[job.sequence_number]] for job in jobs}
+
+
+def _of_job(world: World, job: Job) -> Iterator[str]:
+    output = world.media_root / (job.parameters.output or "")
+    if job.status == "completed":
+        expected = content(AttemptKey(job.id, job.winner or 0))
+        found = output.read_text() if output.exists() else "nothing"
+        if found != expected:
+            yield f"is completed, and its output holds {found}, not {expected}"
+    elif output.exists():
+        yield f"is {job.status}, and was published all the same"
+    yield from _of_fate(world, job)
+
+
+def _of_fate(world: World, job: Job) -> Iterator[str]:
+    """Tries end as they should: by the job's own fault, or because its workers were lost time and again (P5, P9)."""
+    if job.status == "canceled":
+        return
+    if job.crashes >= world.policy.max_crashes:
+        if job.error_code != "worker_crashes":
+            yield f"took {job.crashes} workers with it and ended as {job.error_code or job.status}"
+        return
+    match world.fate(job.id):
+        case "good" | "long":
+            if job.status != "completed":
+                yield f"ended as {job.status}: {job.error}"
+        case "bad":
+            if job.status != "failed" or job.failure_reason not in ("input_error", "user_error") or job.failures != 1:
+                yield f"ended as {job.status} after {job.failures} failures: {job.error}"
+        case "flaky":
+            if job.status != "completed" and job.failures != world.policy.max_failures:
+                yield f"ended as {job.status} after {job.failures} failures: {job.error}"
+        case "poison":
+            yield f"killed its workers and ended as {job.status} after {job.crashes} crashes"
+
+
+def _losses(world: World, steps: Sequence[Transition]) -> Iterator[str]:
+    """In a kind world no job is lost with a worker that was well (P4, P7)."""
+    if not world.is_kind:
+        return
+    for step in steps:
+        if step.reason.startswith("worker_") and step.node_name not in world.excused:
+            yield f"was lost with {step.node_name}, which was well: {step.reason}"

@@ -69,7 +69,7 @@ async def _kill_a_master(world: World) -> None:
     name = world.rng.choice(list(world.masters))
     machine = world.masters[name]
     machine.process.kill()
-    await asyncio.sleep(world.rng.uniform(0.1, 2 if world.is_kind else 20))
+    await asyncio.sleep(world.rng.uniform(0.1, 20))
     if world.masters[name] is machine:
         world.start_master(name)
 

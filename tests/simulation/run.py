@@ -104,14 +104,11 @@ def _replaced(world: World) -> Generator[None, None, None]:
 
 def _bury(loop: VirtualLoop) -> None:
     """The dead leave coroutines that were never finished; what those would still do is done nowhere."""
-    complain, sys.unraisablehook = sys.unraisablehook, _say_nothing
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loop.bury()
-            gc.collect()
-    finally:
-        sys.unraisablehook = complain
+    sys.unraisablehook = _say_nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loop.bury()
+        gc.collect()
 
 
 def _say_nothing(_told: object) -> None:

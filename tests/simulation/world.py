@@ -187,7 +187,7 @@ class World:
         if now - engine.valid_at > LEASE_SECONDS + 2 and now - engine.process.awake_since > 2:
             self.violations.append(f"{_name(key)} is encoded on {engine.process.name} past its lease")
         order = self.orders.get(key)
-        if not self.is_kind or order is None or now - order.at <= ORDER_SECONDS + 1:  # it is looked at once a second
+        if not self.is_kind or order is None or now - order.at <= ORDER_SECONDS:
             return
         if order.action == "cancel" or (order.action == "pause" and not engine.is_paused):
             self.violations.append(f"{_name(key)} is encoded {now - order.at:.1f} s after its {order.action}")

@@ -196,6 +196,19 @@ async def test_paused_leases_end_with_the_others(farm: Farmhand) -> None:
     assert 1 == await farm.sweep(0)
 
 
+async def test_a_job_that_is_paused_while_the_clock_is_set_back_is_not_held_up_by_its_backoff(farm: Farmhand) -> None:
+    """It waits, once it is resumed, no longer than the longest backoff."""
+    [job] = await farm.submit(new_job())
+    key = await farm.run(NODE)
+    assert [True] == await farm.report(failed(key, NODE, NETWORK_DOWN))
+    await farm.act(job.id, "pause")
+    await farm.change(lambda tx, rules: rebase_times(tx, LEASE, 300.0, rules.now), after=-1000)
+    await farm.act(job.id, "resume", after=-1000)
+
+    assert [] == await farm.claim(NODE, after=-701)
+    assert AttemptKey(job.id, 2) == await farm.claim_one(NODE, after=-700)
+
+
 async def test_the_folder_of_a_paused_attempt_is_garbage_only_when_nobody_holds_it(farm: Farmhand) -> None:
     """While its engine stands still, its file is needed."""
     key = await pause_running(farm)

@@ -16,7 +16,7 @@ from tests.simulation.log import listen
 from tests.simulation.run import Outcome, simulate
 from tests.simulation.store import MemoryStore
 
-_AT_ONCE = 20
+_AT_ONCE = 5
 
 
 def run_some(seeds: list[int]) -> list[Outcome]:

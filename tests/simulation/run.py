@@ -27,7 +27,7 @@ from tests.simulation.nemesis import calm_down, rage
 from tests.simulation.store import MemoryStore
 from tests.simulation.world import World
 
-PATIENCE_SECONDS = 1200.0
+PATIENCE_SECONDS = 600.0
 """Virtual seconds that the farm has, once it is left alone, to bring every job to its end."""
 CLEAN_SECONDS = 10.0
 

@@ -221,6 +221,8 @@ def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: floa
     tx.execute(held.values(lease_until=now + lease_seconds))
     waiting = update(jobs).where(jobs.c.due_at > now + longest_backoff)
     tx.execute(waiting.values(eligible_at=now + longest_backoff, due_at=now + longest_backoff))
+    paused = update(jobs).where(jobs.c.status == "paused", jobs.c.eligible_at > now + longest_backoff)
+    tx.execute(paused.values(eligible_at=now + longest_backoff))
     tx.execute(update(jobs).where(jobs.c.passed_over_at > now).values(passed_over_at=now))
     tx.execute(update(nodes).where(nodes.c.last_seen > now).values(last_seen=now))
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from reelmill.domain.label import check_labels, parse_labels
-from reelmill.domain.quantity import parse_retention
+from reelmill.domain.quantity import parse_retention, parse_size
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
 
@@ -36,8 +36,8 @@ def default_data_folder() -> Path:
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core.
 
-    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention``
-    is written as people do.
+    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention`` and ``min_free``
+    are written as people do.
     """
 
     master: str = DEFAULT_MASTER
@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     store: str = ""
     retention: str | int | float = "30d"
     labels: dict[str, str] = {}
+    min_free: str | int | float = "256MB"
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -75,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError(f"slots is {self.slots}; it must be from 1 to 4096")
         if (self.retention_seconds or math.inf) < SHORTEST_RETENTION:
             raise SettingsError(f"retention is {self.retention}; it must be 1m or longer, or forever")
+        _ = self.min_free_bytes  # says what is wrong with it
 
     @property
     def retention_seconds(self) -> float | None:
@@ -83,6 +85,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return parse_retention(str(self.retention))
         except ValueError as error:
             raise SettingsError(f"retention: {error}") from error
+
+    @property
+    def min_free_bytes(self) -> int:
+        """How much of the media disk must be free before a worker takes a job."""
+        try:
+            return parse_size(str(self.min_free))
+        except ValueError as error:
+            raise SettingsError(f"min-free: {error}") from error
 
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from tests.breaks.broken import Break
 
+
+def _full_disk(name: str, old: str, new: str, caught_by: str) -> Break:
+    """A break of what a worker does while its media disk is full."""
+    return Break(
+        name, "src/reelmill/worker/agent.py", old, new, ("tests/integration/farm/test_full_media_disk.py",), caught_by
+    )
+
+
 WORKER = [
     Break(
         "a job waits for a node in trouble",
@@ -20,5 +28,29 @@ WORKER = [
         "left_at=None)",
         ("tests/contract/test_store_explain_contract.py", "-k", "sqlite-memory"),
         "test_a_node_in_trouble_says_why_it_takes_no_jobs",
+    ),
+    _full_disk(
+        "a worker whose disk is full asks for jobs",
+        "        if await self._health.run_once() is not None:",
+        "        if await self._health.run_once() is False:",
+        "test_a_disk_that_fills_up_costs_a_job_one_try",
+    ),
+    _full_disk(
+        "a worker does not look at its disk when a job ends",
+        "        self._health.wake()",
+        "        pass",
+        "test_a_job_that_ends_makes_its_worker_look_at_the_disk",
+    ),
+    _full_disk(
+        "a claim stays open although the disk is full",
+        "            await ROOM.tell(self._bus, Room(self.node.id, 0))\n\n    def _begin",
+        "            pass\n\n    def _begin",
+        "test_a_claim_that_is_open_is_taken_back",
+    ),
+    _full_disk(
+        "a worker does not go on when its disk has room again",
+        'takes_jobs_again")\n            self._room.set()',
+        'takes_jobs_again")',
+        "test_no_job_is_taken_while_the_media_disk_is_full",
     ),
 ]

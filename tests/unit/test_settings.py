@@ -164,6 +164,8 @@ def test_a_folder_in_the_place_of_a_file_is_named(places: Places) -> None:
         ("retention", "soon"),
         ("retention", "59s"),
         ("retention", "-1"),
+        ("min_free", "much"),
+        ("min_free", "-1"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(places: Places, name: str, value: Any) -> None:

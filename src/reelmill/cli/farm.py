@@ -69,6 +69,7 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
         settings.media,
         name=settings.node_name,
         reserve_live=settings.reserve_live,
+        min_free=settings.min_free_bytes,
         beat_seconds=settings.beat_seconds,
     )
     try:

@@ -42,7 +42,14 @@ class FarmUnderTest:
         self.http: httpx2.AsyncClient
 
     def new_worker(self, name: str = "node-1") -> Worker:
-        return Worker(self.bus, self.inventory, self.media, name=name, beat_seconds=self.settings.beat_seconds)
+        return Worker(
+            self.bus,
+            self.inventory,
+            self.media,
+            name=name,
+            min_free=self.settings.min_free_bytes,
+            beat_seconds=self.settings.beat_seconds,
+        )
 
     async def start_master(self) -> None:
         for service in (self.store, self.bus, self.master):

@@ -59,12 +59,13 @@ async def test_a_disk_that_fills_up_costs_a_job_one_try(make_farm: FarmMaker, me
 
 async def test_a_job_that_ends_makes_its_worker_look_at_the_disk(make_farm: FarmMaker, media: Path) -> None:
     """So a claim that was open all the time does not bring the next job to a full disk."""
-    farm = make_farm(min_free="8MB", lease_seconds=3600, beat_seconds=600)
+    farm = make_farm(min_free="8MB", retry_base_seconds=60, lease_seconds=3600, beat_seconds=600)
     await farm.start_master()
     await farm.worker.start()
-    await farm.running(await farm.submit("480p30-h264", duration=100))
+    job = await farm.running(await farm.submit("480p30-h264", duration=100))
     fill(media)
     await wait_until(lambda: farm.get("/nodes/node-1"), lambda node: node["trouble"] is not None)
+    assert 1 == (await farm.job(job))["attempt"]
 
 
 async def test_a_claim_that_is_open_is_taken_back(make_farm: FarmMaker, media: Path) -> None:
@@ -72,6 +73,7 @@ async def test_a_claim_that_is_open_is_taken_back(make_farm: FarmMaker, media: P
     farm = make_farm(min_free="8MB")
     await farm.start_master()
     await farm.worker.start()
+    await farm.ended(await farm.submit(duration=0.2))  # the worker asks again as soon as it has begun this one
     fill(media)
     await wait_until(lambda: farm.get("/nodes/node-1"), lambda node: node["trouble"] is not None)
     job = await farm.submit(duration=0.2)

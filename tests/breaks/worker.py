@@ -12,6 +12,12 @@ def _full_disk(name: str, old: str, new: str, caught_by: str) -> Break:
     )
 
 
+def _confinement(name: str, old: str, new: str, caught_by: str) -> Break:
+    """A break of the limits of an engine."""
+    suite = "tests/integration/worker/test_confinement.py"
+    return Break(name, "src/reelmill/worker/confinement.py", old, new, (suite,), caught_by)
+
+
 WORKER = [
     Break(
         "a job waits for a node in trouble",
@@ -28,6 +34,32 @@ WORKER = [
         "left_at=None)",
         ("tests/contract/test_store_explain_contract.py", "-k", "sqlite-memory"),
         "test_a_node_in_trouble_says_why_it_takes_no_jobs",
+    ),
+    _confinement(
+        "an engine has no limit of memory",
+        '[ "$2" = - ] || ulimit -d "$2"',
+        "true",
+        "test_an_engine_that_takes_too_much_fails_alone",
+    ),
+    _confinement(
+        "the kernel may end the worker for what an engine took",
+        "echo {_OOM_SCORE} >/proc/self/oom_score_adj",
+        "true",
+        "test_an_engine_has_its_limits",
+    ),
+    _confinement(
+        "engines stand beside the worker, not behind it",
+        '[nice, "-n", str(self.nice)] if self.nice and nice is not None else []',
+        "[]",
+        "test_an_engine_has_its_limits",
+    ),
+    Break(
+        "an attempt runs its engine without its limits",
+        "src/reelmill/worker/attempt.py",
+        "            confinement=self._workshop.engine_limits.of(self.grant.units),\n",
+        "",
+        ("tests/integration/farm/test_engine_memory.py",),
+        "test_an_engine_out_of_memory_fails_by_name_and_its_worker_goes_on",
     ),
     _full_disk(
         "a worker whose disk is full asks for jobs",

@@ -22,6 +22,8 @@ from reelmill.domain.node import NodeInfo
 from reelmill.errors import StartupError
 from reelmill.service import PeriodicService, Service, stop_all
 from reelmill.worker.attempt import Attempt, Workshop
+from reelmill.worker.confinement import UNLIMITED, EngineLimits
+from reelmill.worker.engines.engine import Engine
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
@@ -50,6 +52,7 @@ class Worker(Service):
         name: str,
         reserve_live: int = 0,
         min_free: int = 0,
+        engine_limits: EngineLimits = UNLIMITED,
         beat_seconds: float = 2.0,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
@@ -66,8 +69,9 @@ class Worker(Service):
         self._make_attempt = make_attempt
         self._probe = Probe()
         self._reporter = Reporter(bus)
-        engines = {"ffmpeg": inventory.engine()}
-        self._workshop = Workshop(self.node.id, media_root, dict(engines), self._probe, self._reporter)
+        engines: dict[str, Engine] = {"ffmpeg": inventory.engine()}
+        shared = (media_root, engines, self._probe, self._reporter)
+        self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits)
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0

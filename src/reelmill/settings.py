@@ -13,12 +13,14 @@ from typing import Any, cast
 import msgspec
 
 from reelmill.domain.label import check_labels, parse_labels
-from reelmill.domain.quantity import parse_retention
+from reelmill.domain.quantity import parse_retention, parse_size
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
 
 PROJECT_FILE = Path("reelmill.toml")
 DEFAULT_MASTER = "http://localhost:8080"
+LEAST_ENGINE_MEMORY = 64_000_000
+"""Bytes: with less no engine even starts its threads."""
 SHORTEST_RETENTION = 60.0
 """Seconds. Whoever submitted a job must be able to ask again with its key, and to see how it ended."""
 
@@ -36,8 +38,8 @@ def default_data_folder() -> Path:
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core.
 
-    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention``
-    is written as people do.
+    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention``, ``min_free``
+    and ``engine_memory`` are written as people do.
     """
 
     master: str = DEFAULT_MASTER
@@ -57,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     store: str = ""
     retention: str | int | float = "30d"
     labels: dict[str, str] = {}
+    min_free: str | int | float = "256MB"
+    engine_memory: str | int | float = "auto"
+    engine_nice: int = 5
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -67,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ("max_failures", 1, 1000),
             ("max_crashes", 1, 1000),
             ("retry_base_seconds", 0, 3600),
+            ("engine_nice", 0, 19),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -75,6 +81,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError(f"slots is {self.slots}; it must be from 1 to 4096")
         if (self.retention_seconds or math.inf) < SHORTEST_RETENTION:
             raise SettingsError(f"retention is {self.retention}; it must be 1m or longer, or forever")
+        _ = self.min_free_bytes  # says what is wrong with it
+        if 0 < (self.engine_memory_bytes or 0) < LEAST_ENGINE_MEMORY:
+            advice = "it must be 64MB or more, 0 for no limit, or auto"
+            raise SettingsError(f"engine-memory is {self.engine_memory}; {advice}")
 
     @property
     def retention_seconds(self) -> float | None:
@@ -83,6 +93,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return parse_retention(str(self.retention))
         except ValueError as error:
             raise SettingsError(f"retention: {error}") from error
+
+    @property
+    def min_free_bytes(self) -> int:
+        """How much of the media disk must be free before a worker takes a job."""
+        try:
+            return parse_size(str(self.min_free))
+        except ValueError as error:
+            raise SettingsError(f"min-free: {error}") from error
+
+    @property
+    def engine_memory_bytes(self) -> int | None:
+        """How much memory each engine may take; 0 is any amount, None a share of the machine's."""
+        if self.engine_memory == "auto":
+            return None
+        try:
+            return parse_size(str(self.engine_memory))
+        except ValueError as error:
+            raise SettingsError(f"engine-memory: {error}, or auto") from error
 
 
 def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:

@@ -238,6 +238,20 @@ async def test_a_node_whose_worker_ends_gets_nothing_and_nothing_is_kept_for_it(
     assert 1 == len(await farm.claim(other, after=PATIENT + 1))
 
 
+async def test_nothing_is_kept_for_a_node_in_trouble(farm: Farmhand) -> None:
+    """It asks for nothing, so the next node that asks is kept for the big job instead."""
+    one, other = node_info("one"), node_info("other")
+    await farm.submit(new_job(BIG), *new_jobs(20))
+    await farm.claim(one, 2)
+    await farm.beat(one, after=PATIENT)
+    assert [] == await farm.claim(one, 2, after=PATIENT)
+
+    await farm.beat(msgspec.structs.replace(one, trouble="its disk is full"), after=PATIENT + 1)
+    await farm.beat(other, after=PATIENT + 1)
+    assert [] == await farm.claim(other, 2, after=PATIENT + 1)
+    assert 1 == len(await farm.claim(other, after=PATIENT + 1))
+
+
 async def test_a_retry_is_given_when_its_backoff_has_ended_and_not_before(farm: Farmhand) -> None:
     """A claim promotes what is due."""
     node = node_info()

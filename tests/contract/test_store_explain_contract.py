@@ -161,6 +161,18 @@ async def test_a_node_whose_worker_ends_is_not_to_be_resumed(farm: Farmhand) -> 
     assert f"every node that can run it is draining or stopping; {advice}" == (await explained(farm, job)).summary
 
 
+async def test_a_node_in_trouble_says_why_it_takes_no_jobs(farm: Farmhand) -> None:
+    """In its own words, and only as long as it says so."""
+    await farm.beat(msgspec.structs.replace(NODE, trouble="its disk is full"))
+    [job] = await farm.submit(new_job())
+    found = await explained(farm, job)
+    assert [("mill", False, "takes no jobs: its disk is full")] == reasons(found)
+    assert "every node that can run it takes no jobs now; mill takes no jobs: its disk is full" == found.summary
+
+    await farm.beat(NODE)
+    assert [("mill", True, "about to get it")] == reasons(await explained(farm, job))
+
+
 async def test_a_node_that_is_kept_for_a_big_job_names_it(farm: Farmhand) -> None:
     """Small jobs wait although there is room for them, and the big one says that it is next."""
     await farm.beat(NODE)

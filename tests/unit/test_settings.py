@@ -164,6 +164,11 @@ def test_a_folder_in_the_place_of_a_file_is_named(places: Places) -> None:
         ("retention", "soon"),
         ("retention", "59s"),
         ("retention", "-1"),
+        ("min_free", "much"),
+        ("engine_memory", "much"),
+        ("engine_memory", "1MB"),
+        ("engine_nice", 20),
+        ("min_free", "-1"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(places: Places, name: str, value: Any) -> None:

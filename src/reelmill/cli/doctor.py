@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from reelmill.cli.output import Format, FormatOption, show_rows
+from reelmill.domain.quantity import format_size
 from reelmill.errors import ReelmillError, StartupError
 
 if TYPE_CHECKING:
@@ -84,16 +85,19 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
     advice = "install util-linux: without it an engine may outlive a killed worker"
     yield Finding("setpriv", "ok" if setpriv else "warning", setpriv or "not found", "" if setpriv else advice)
     for name, folder in (("data", settings.data), ("media", settings.media)):
-        yield _check_folder(name, folder)
+        yield _check_folder(name, folder, settings.min_free_bytes if name == "media" else 0)
 
 
-def _check_folder(name: str, folder: Path) -> Finding:
+def _check_folder(name: str, folder: Path, min_free: int) -> Finding:
     check = f"{name} folder"
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return Finding(check, "error", f"{folder} cannot be written", f"choose another with --{name}, or `chmod u+w`")
     free = shutil.disk_usage(existing).free
     found = f"{folder} ({free / 1024**3:.1f} GiB free)"
+    if free < min_free:
+        advice = f"free some space: with less than min_free ({format_size(min_free)}) no job is taken here"
+        return Finding(check, "error", found, advice)
     if free < _LEAST_FREE:
         return Finding(check, "warning", found, "free some space: outputs and the database need it")
     return Finding(check, "ok", found)

@@ -18,7 +18,9 @@ from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
+from reelmill.worker.confinement import EngineLimits
 from reelmill.worker.inventory import Inventory
+from reelmill.worker.machine import usable_memory
 
 DATABASE = "farm.db"
 
@@ -69,6 +71,10 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
         settings.media,
         name=settings.node_name,
         reserve_live=settings.reserve_live,
+        min_free=settings.min_free_bytes,
+        engine_limits=EngineLimits(
+            settings.engine_memory_bytes, settings.engine_nice, usable_memory(), inventory.capabilities.units
+        ),
         beat_seconds=settings.beat_seconds,
     )
     try:

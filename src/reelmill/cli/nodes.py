@@ -16,8 +16,8 @@ nodes_app = typer.Typer(help="The machines that run jobs.", no_args_is_help=True
 
 NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="The node's name or id.")]
 
-_COLUMNS = ["name", "status", "units", "running_jobs", "engines", "labels", "version", "last_seen", "id"]
-_EXPENDABLE = ["id", "version", "last_seen", "engines", "labels", "running_jobs"]
+_COLUMNS = ["name", "status", "trouble", "units", "running_jobs", "engines", "labels", "version", "last_seen", "id"]
+_EXPENDABLE = ["id", "version", "last_seen", "engines", "labels", "running_jobs", "trouble"]
 
 
 @nodes_app.command("list")

@@ -14,7 +14,7 @@ from typing import Any
 from reelmill.cli.output import to_cell
 from reelmill.launcher.plain_text import one_line
 
-_PROSE = frozenset({"found", "advice", "reason", "error"})
+_PROSE = frozenset({"found", "advice", "reason", "error", "trouble"})
 """Columns of sentences: they may take several lines on a narrow terminal."""
 _LEAST_PROSE = 16
 _GAP = "  "

@@ -141,7 +141,7 @@ def _summarise(job: Job, needs: Needs, waits: str | None, around: Surroundings) 
     if blocked is not None or waits is not None:
         return "; ".join(reason for reason in (waits, blocked) if reason is not None)
     able = [room for room in around.nodes if can_run(room.node.capabilities, needs)]
-    if all(room.node.status != "online" for room in able):
+    if all(room.node.obstacle is not None for room in able):
         return _describe_closed([room.node for room in able])
     if around.ahead:
         return f"waits for room: {_count(around.ahead)} before it"
@@ -150,7 +150,10 @@ def _summarise(job: Job, needs: Needs, waits: str | None, around: Surroundings) 
 
 
 def _describe_closed(nodes: Sequence[Node]) -> str:
-    """Of nodes that could run the job but are draining or stopping: how one takes jobs again."""
+    """Of nodes that could run the job but take none: how one takes jobs again."""
+    troubled = [f"{node.name} {node.obstacle}" for node in nodes if node.status == "online"]
+    if troubled:
+        return f"every node that can run it takes no jobs now; {'; '.join(troubled)}"
     drained = ", ".join(node.name for node in nodes if node.status == "draining")
     advice = f"`reelmill nodes resume` lets one take jobs again ({drained})" if drained else "start a worker again"
     return f"every node that can run it is {' or '.join(sorted({node.status for node in nodes}))}; {advice}"
@@ -160,8 +163,8 @@ def _judge(job: Job, needs: Needs, room: NodeRoom, waits: str | None, around: Su
     capabilities = room.node.capabilities
     if not can_run(capabilities, needs):
         return False, _lack([capabilities], needs)
-    if room.node.status != "online":
-        return False, f"is {room.node.status}"
+    if room.node.obstacle is not None:
+        return False, room.node.obstacle
     if waits is not None:
         return True, waits
     if room.kept_for is not None and not _is_kept_for(room, job):

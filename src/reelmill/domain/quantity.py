@@ -1,4 +1,4 @@
-"""Quantities as people type them: bitrates, durations and counts with units."""
+"""Quantities as people type them: bitrates, durations, sizes and counts with units."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ _BITRATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmMgG]?)(?:bps|bi
 _BITRATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)?")
 _DURATION_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<unit>[kmgt])(?P<binary>i?)b?|b)?", re.IGNORECASE)
+_SIZE_POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
 
 
@@ -44,6 +46,16 @@ def parse_retention(text: str) -> float | None:
     return seconds or None
 
 
+def parse_size(text: str) -> int:
+    """Bytes from ``"256MB"``, ``"1.5GiB"``, ``"4G"`` (decimal) or ``"1000"``; ValueError when it is none of these."""
+    match = _SIZE.fullmatch(text.strip())
+    base = 1024 if match and match["binary"] else 1000
+    size = float(match["number"]) * base ** _SIZE_POWERS.get((match["unit"] or "").lower(), 0) if match else math.inf
+    if math.isinf(size):
+        raise ValueError(f"{_shown(text)} is not a size; write bytes, or 256MB, 1.5GB, 4GiB")
+    return round(size)
+
+
 def parse_count(text: str) -> int:
     """A whole number from ``"1000"``, ``"10k"`` or ``"1M"``; ValueError when it is none of these."""
     match = _COUNT.fullmatch(text.strip())
@@ -63,3 +75,11 @@ def format_bitrate(bits_per_second: float) -> str:
         if bits_per_second >= size:
             return f"{bits_per_second / size:g} {unit}"
     return f"{bits_per_second:g} bit/s"
+
+
+def format_size(size: float) -> str:
+    """``256_000_000`` bytes as ``"256 MB"``."""
+    for power, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= power:
+            return f"{size / power:.3g} {unit}" if size < 1000 * power else f"{size / power:.0f} {unit}"
+    return f"{size:.0f} B"

@@ -53,11 +53,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine that runs jobs: ``online``, ``draining``, ``stopping`` or ``offline``."""
+    """A machine that runs jobs: ``online``, ``draining``, ``stopping`` or ``offline``; why it takes none for now."""
 
     name: str
     status: str
     capabilities: Capabilities
+    trouble: str | None = None
 
 
 class NodeStates(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,10 +49,16 @@ def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | Non
             return Hindrance(f"{draining[0]} is draining ({advice}), and no other node is online")
         closed = " or ".join(sorted({node.status for node in nodes} - {"offline"}))
         return Hindrance(f"every node is {closed}" if closed else "no node is online")
-    unable = [scenario for scenario in plan.scenarios.choices if not _can_any(online, plan, scenario)]
+    sound = [node for node in online if node.trouble is None]
+    unable = [scenario for scenario in plan.scenarios.choices if not _can_any(sound, plan, scenario)]
     if not unable:
         return None
-    reason = "no node has " + " or ".join(dict.fromkeys(_lack(online, plan, scenario) for scenario in unable))
+    lacking = [scenario for scenario in unable if not _can_any(online, plan, scenario)]
+    if lacking:
+        unable = lacking
+        reason = "no node has " + " or ".join(dict.fromkeys(_lack(online, plan, scenario) for scenario in unable))
+    else:
+        reason = "; ".join(f"{node.name} takes no jobs: {node.trouble}" for node in online if node.trouble is not None)
     all_wait = len(unable) == len(plan.scenarios.choices)
     return Hindrance(reason, None if all_wait else tuple(scenario.name for scenario in unable))
 

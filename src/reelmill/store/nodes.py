@@ -22,7 +22,7 @@ _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).cor
 
 def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
     """Remember that the node is there."""
-    seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None)
+    seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None, trouble=node.trouble)
     if node.stopping:  # it stays so: what says otherwise is an older word that came late
         seen = seen.values(stopping_at=now)
     if tx.execute(seen).rowcount == 0:
@@ -39,6 +39,7 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
                 "last_seen": now,
                 "draining": False,
                 "stopping_at": now if node.stopping else None,
+                "trouble": node.trouble,
             },
         )
 
@@ -62,6 +63,7 @@ def is_alive(tx: Tx, node_id: str, now: float) -> bool:
         nodes.c.last_seen > now - PRESENT_SECONDS,
         not_(nodes.c.draining),
         nodes.c.stopping_at.is_(None),
+        nodes.c.trouble.is_(None),
     )
     return tx.execute(query).first() is not None
 
@@ -84,6 +86,7 @@ def list_nodes(tx: Tx, now: float) -> list[Node]:
             running_jobs=row.running_jobs,
             started_at=row.started_at,
             last_seen=row.last_seen,
+            trouble=row.trouble,
         )
         for row in rows
     ]

@@ -260,4 +260,5 @@ nodes = Table(
     Column("left_at", _Double),
     Column("draining", Boolean(create_constraint=False), nullable=False),
     Column("stopping_at", _Double),
+    Column("trouble", Text),
 )

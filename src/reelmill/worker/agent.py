@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from reelmill.domain.node import NodeInfo
 from reelmill.errors import StartupError
 from reelmill.service import PeriodicService, Service, stop_all
 from reelmill.worker.attempt import Attempt, Workshop
+from reelmill.worker.confinement import UNLIMITED, EngineLimits
+from reelmill.worker.engines.engine import Engine
 from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.probe import Probe
 from reelmill.worker.publish import find_attempt_output, list_attempts, publish, remove_attempt
@@ -47,10 +51,15 @@ class Worker(Service):
         *,
         name: str,
         reserve_live: int = 0,
+        min_free: int = 0,
+        engine_limits: EngineLimits = UNLIMITED,
         beat_seconds: float = 2.0,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
-        """``make_attempt`` is for benchmarks, which measure all that is around an engine."""
+        """``min_free`` bytes of the media disk must be free before a job is taken.
+
+        ``make_attempt`` is for benchmarks, which measure all that is around an engine.
+        """
         capabilities = inventory.capabilities
         if reserve_live >= capabilities.units and reserve_live > 0:
             raise StartupError(f"reserve-live is {reserve_live}, and this node has {capabilities.units} units in all")
@@ -60,8 +69,9 @@ class Worker(Service):
         self._make_attempt = make_attempt
         self._probe = Probe()
         self._reporter = Reporter(bus)
-        engines = {"ffmpeg": inventory.engine()}
-        self._workshop = Workshop(self.node.id, media_root, dict(engines), self._probe, self._reporter)
+        engines: dict[str, Engine] = {"ffmpeg": inventory.engine()}
+        shared = (media_root, engines, self._probe, self._reporter)
+        self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits)
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0
@@ -73,6 +83,8 @@ class Worker(Service):
         self._room = asyncio.Event()
         self._draining = False
         self._beats = _Rounds("beats", self.beat, beat_seconds)
+        find = partial(find_trouble, media_root, min_free, [inventory.ffmpeg.path])
+        self._health = Health(find, self._note_trouble, beat_seconds)
         self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
         self._claims: asyncio.Task[None] | None = None
         self._orders: Subscription | None = None
@@ -88,9 +100,10 @@ class Worker(Service):
             return
         await asyncio.gather(self._probe.start(), self._reporter.start())
         self._orders = await order_notice(self.node.id).listen(self._bus, self._obey)
+        await self._health.run_once()
         await self.beat()
         await self._remove_garbage()
-        await asyncio.gather(self._beats.start(), self._cleaning.start())
+        await asyncio.gather(self._beats.start(), self._health.start(), self._cleaning.start())
         self._claims = asyncio.create_task(self._claim_forever(), name="claims")
 
     async def drain(self) -> None:
@@ -113,7 +126,7 @@ class Worker(Service):
         for one in held:
             self._return(one.attempt.grant.key)
         was_known, self._claims = self._claims is not None, None
-        await stop_all(self._cleaning, self._beats, self._reporter, self._probe)
+        await stop_all(self._cleaning, self._health, self._beats, self._reporter, self._probe)
         if was_known:
             await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
         if self._orders is not None:
@@ -142,16 +155,12 @@ class Worker(Service):
 
     async def _claim_forever(self) -> None:
         while not self._draining:
-            if self._free <= 0:
+            if self._free <= 0 or self.node.trouble is not None:
                 self._room.clear()
                 await self._room.wait()
                 continue
-            self._claim_number += 1
-            offer = Offer(self.node.id, self.node.name, self.node.capabilities, self._free, self._live)
-            claim = Claim(offer, _CLAIM_WAIT, self._claim_number)
-            self._asks = True
             try:
-                grants = await CLAIM.ask(self._bus, claim, _CLAIM_WAIT + _ANSWER_SECONDS)
+                grants = await self._claim()
             except Exception:  # whatever it is, a worker that silently asks for nothing is worse
                 log.exception("claim_failed")
                 grants = None
@@ -160,6 +169,27 @@ class Worker(Service):
                 await asyncio.sleep(1.0)  # no master answers now
             for grant in grants or ():
                 self._begin(grant)
+
+    async def _claim(self) -> list[Grant] | None:
+        """What a master gives; None when none answers."""
+        if await self._health.run_once() is not None:  # what has just failed for want of room would fail again
+            return []
+        self._claim_number += 1
+        offer = Offer(self.node.id, self.node.name, self.node.capabilities, self._free, self._live)
+        self._asks = True
+        return await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT, self._claim_number), _CLAIM_WAIT + _ANSWER_SECONDS)
+
+    async def _note_trouble(self, trouble: str | None) -> None:
+        was, self.node = self.node.trouble, msgspec.structs.replace(self.node, trouble=trouble)
+        if (was is None) == (trouble is None):
+            return
+        self._beats.wake()  # who looks at the nodes sees it
+        if trouble is None:
+            log.info("takes_jobs_again")
+            self._room.set()
+        else:
+            log.warning("takes_no_jobs", reason=trouble)
+            await ROOM.tell(self._bus, Room(self.node.id, 0))
 
     def _begin(self, grant: Grant) -> None:
         attempt = self._make_attempt(grant, self._workshop, self._take_room)
@@ -181,6 +211,7 @@ class Worker(Service):
         self._free += grant.units
         self._live -= grant.units if grant.live else 0
         self._room.set()
+        self._health.wake()  # it may have ended for want of what the next one needs too
         if self._asks and not self._tells_room and not self._draining:
             self._tells_room = True
             self._run_errand(ROOM, self._tell_room())

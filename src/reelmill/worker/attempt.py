@@ -18,6 +18,7 @@ from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
 from reelmill.domain.media_path import resolve
 from reelmill.errors import InvalidField
+from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, without_standstill
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
@@ -42,6 +43,7 @@ class Workshop(NamedTuple):
     engines: dict[str, Engine]
     probe: Probe
     reporter: Reporter
+    engine_limits: EngineLimits = UNLIMITED
 
 
 class Attempt:
@@ -140,7 +142,10 @@ class Attempt:
         engine = self._workshop.engines[self.grant.engine]
         argv = engine.command(plan)
         process = self._process = EngineProcess(
-            argv, on_line=follow(engine, plan, self._note), timeout=time_limit(self.grant.parameters, plan)
+            argv,
+            on_line=follow(engine, plan, self._note),
+            timeout=time_limit(self.grant.parameters, plan),
+            confinement=self._workshop.engine_limits.of(self.grant.units),
         )
         if self._is_paused:
             process.pause()

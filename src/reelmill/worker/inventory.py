@@ -18,6 +18,7 @@ from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
 from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.machine import usable_cores
 from reelmill.worker.process import EngineProcess, environment
 
 FFMPEG_VARIABLE = "REELMILL_FFMPEG"
@@ -25,7 +26,6 @@ _TRIAL_SECONDS = 10.0
 _ASK_SECONDS = 10.0
 _VERSION_LINE = re.compile(r"ffmpeg version (\S+)")
 _VERSION = re.compile(r"n?(\d+)\.(\d+)(?:\.(\d+))?")
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 class Ffmpeg(msgspec.Struct, frozen=True):
@@ -83,12 +83,6 @@ def version_key(version: str) -> tuple[int, ...]:
     """``n7.1.1-3+b1`` as ``(7, 1, 1)``, to compare; a version without numbers (a nightly build) is older than all."""
     match = _VERSION.match(version)
     return tuple(int(part or 0) for part in match.groups()) if match else ()
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, cut to its control group's CPU quota; at least 1."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min([cores, *(int(quota) for quota in _quotas())]))
 
 
 async def discover(slots: int | None = None, labels: Mapping[str, str] | None = None) -> Inventory:
@@ -162,36 +156,3 @@ def _trial_plan(codec: str) -> EncodePlan:
         threads=1,
         container="matroska",  # mp4 is written twice, which /dev/null does not take
     )
-
-
-def _quotas() -> Iterator[float]:
-    """CPU quotas, in cores, of this process's control group and of all above it (version 2, else version 1)."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        names = controllers.split(",") if controllers else []
-        if names and "cpu" not in names:
-            continue
-        root = _CGROUP_ROOT if not names else _CGROUP_ROOT / "cpu"
-        folder = root / group.lstrip("/")
-        # In a container the path may be the host's; the folders that do not exist here are skipped.
-        for place in (folder, *folder.parents):
-            if place.is_relative_to(root):
-                quota = read_quota(place)
-                if quota is not None:
-                    yield quota
-
-
-def read_quota(folder: Path) -> float | None:
-    """The CPU quota, in cores, that one control group's folder sets; None when it sets none."""
-    try:
-        if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-        return int(quota) / int(period) if quota not in ("max", "-1") else None
-    except (OSError, ValueError):
-        return None

@@ -25,6 +25,7 @@ import msgspec
 import structlog
 
 from reelmill.domain.failure import Failure
+from reelmill.worker.confinement import ONLY_THE_USUAL, Confinement
 from reelmill.worker.engine_output import BoundedText, LineSplitter
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.run_clock import RunClock
@@ -117,7 +118,7 @@ class EngineProcess:
     """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it.
 
     ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run; the time between `pause` and
-    `resume` counts for neither. An object runs once.
+    `resume` counts for neither. It takes no more than ``confinement`` lets it. An object runs once.
     """
 
     def __init__(
@@ -128,12 +129,14 @@ class EngineProcess:
         cwd: Path | None = None,
         hang_seconds: float = HANG_SECONDS,
         timeout: float | None = None,
+        confinement: Confinement = ONLY_THE_USUAL,
     ) -> None:
         self._argv = list(argv)
         self._on_line = on_line
         self._cwd = cwd
         self._hang_seconds = hang_seconds
         self._timeout = timeout
+        self._confinement = confinement
         self._popen: subprocess.Popen[bytes] | None = None
         self._clock = RunClock()
         self._ending: Ending = "exited"
@@ -208,7 +211,7 @@ class EngineProcess:
             raise AttemptFailed(_not_started(f"{program} is missing or may not be run"))
         try:
             return subprocess.Popen(
-                die_with_parent(self._argv),
+                die_with_parent(self._confinement.confine(self._argv)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -20,7 +20,9 @@ from reelmill.master.master import Master
 from reelmill.settings import Settings
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
+from reelmill.worker.confinement import EngineLimits
 from reelmill.worker.inventory import Inventory, discover, find_ffmpeg
+from reelmill.worker.machine import usable_memory
 
 TERMINAL = {"completed", "failed", "canceled", "timed_out"}
 
@@ -42,7 +44,15 @@ class FarmUnderTest:
         self.http: httpx2.AsyncClient
 
     def new_worker(self, name: str = "node-1") -> Worker:
-        return Worker(self.bus, self.inventory, self.media, name=name, beat_seconds=self.settings.beat_seconds)
+        return Worker(
+            self.bus,
+            self.inventory,
+            self.media,
+            name=name,
+            min_free=self.settings.min_free_bytes,
+            engine_limits=EngineLimits(self.settings.engine_memory_bytes, self.settings.engine_nice, usable_memory()),
+            beat_seconds=self.settings.beat_seconds,
+        )
 
     async def start_master(self) -> None:
         for service in (self.store, self.bus, self.master):

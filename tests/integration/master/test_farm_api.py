@@ -126,6 +126,17 @@ async def test_a_worker_that_ends_is_stopping(served: Served) -> None:
     assert "stopping" == (await served.client.post("/nodes/mill-7/drain")).json()["status"]
 
 
+async def test_a_node_in_trouble_says_so(served: Served) -> None:
+    """In the list and on the live page, until its next beat says otherwise."""
+    node = node_info("mill-8")
+    for trouble in (None, "its disk is full", None):
+        await BEAT.ask(served.bus, Beat(msgspec.structs.replace(node, trouble=trouble), []), 5)
+        [seen] = (await served.get("/nodes"))["nodes"]
+        assert ("online", trouble) == (seen["status"], seen["trouble"])
+        page = (await served.client.get("/", headers={"Accept": "text/html"})).text
+        assert (trouble is not None) == ("takes no jobs: its disk is full" in page)
+
+
 async def test_the_catalogue_is_shown(served: Served) -> None:
     """All of it, and one in any spelling."""
     listed = await served.get("/scenarios")

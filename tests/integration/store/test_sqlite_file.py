@@ -21,6 +21,7 @@ from reelmill.errors import StartupError, StoreUnavailable
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import REVISION
 from reelmill.store.sqlite import SqliteStore
+from tests.disks import disk_of
 from tests.farmhand import Farmhand
 from tests.samples import new_job, new_jobs
 
@@ -251,15 +252,8 @@ async def test_another_programs_lock_on_the_database_is_a_refused_commit(store: 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disk_of(tmp_path / "small", "2m") as folder:
+        yield folder
 
 
 async def test_a_full_disk_refuses_and_loses_nothing(small_disk: Path) -> None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelmill.domain.quantity import format_bitrate, parse_bitrate, parse_count, parse_duration, parse_retention
+from reelmill.domain.quantity import (
+    format_bitrate,
+    format_size,
+    parse_bitrate,
+    parse_count,
+    parse_duration,
+    parse_retention,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,31 @@ def test_durations(text: str, expected: float) -> None:
 def test_counts(text: str, expected: int) -> None:
     """Whole numbers, with the units that people write."""
     assert expected == parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("256MB", 256_000_000), ("1.5 GiB", 1_610_612_736), ("4g", 4_000_000_000), ("12b", 12), ("1TB", 10**12)],
+)
+def test_sizes(text: str, expected: int) -> None:
+    """Bytes, with the units that people write; an i makes them powers of 1024."""
+    assert expected == parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1MB", "1 XB", "GB", "1MiBB", "9" * 400])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """With a sentence that shows how to write one."""
+    with pytest.raises(ValueError, match="is not a size; write bytes, or 256MB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (999, "999 B"), (12_340_000, "12.3 MB"), (256_000_000, "256 MB"), (2 * 10**15, "2000 TB")],
+)
+def test_sizes_are_shown_with_three_figures(size: int, shown: str) -> None:
+    """In the largest unit that fits."""
+    assert shown == format_size(size)
 
 
 @given(st.integers(0, 10**6), st.sampled_from(["", "k", "K", "m", "M", "G"]), st.sampled_from(["", "bps", "bit/s"]))

@@ -10,8 +10,10 @@ from reelmill.launcher.hindrance import judge_nodes
 from reelmill.launcher.options import read_plan
 
 
-def node(status: str = "online", labels: dict[str, str] | None = None, **engines: list[str]) -> NodeState:
-    return NodeState(name="mill", status=status, capabilities=Capabilities(4, engines, labels or {}))
+def node(
+    status: str = "online", labels: dict[str, str] | None = None, trouble: str | None = None, **engines: list[str]
+) -> NodeState:
+    return NodeState(name="mill", status=status, capabilities=Capabilities(4, engines, labels or {}), trouble=trouble)
 
 
 FULL = node(ffmpeg=["h264", "h265", "vp9", "av1"])
@@ -25,6 +27,18 @@ FULL = node(ffmpeg=["h264", "h265", "vp9", "av1"])
         ([node("draining", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: mill is draining"),
         ([node("stopping", ffmpeg=["h264"])], "auto", "480p30-h264", "all 2 jobs: every node is stopping"),
         ([node("stopping"), node("draining")], "auto", "480p30-h264", "all 2 jobs: mill is draining (`reelmill nodes"),
+        (
+            [node(trouble="its disk is full", ffmpeg=["h264"])],
+            "auto",
+            "480p30-h264",
+            "all 2 jobs: mill takes no jobs: its",
+        ),
+        (
+            [node(trouble="its disk is full", ffmpeg=["h264"]), node(ffmpeg=["av1"])],
+            "auto",
+            "480p30-h264",
+            "all 2 jobs: mill takes no jobs: its disk is full",
+        ),
         ([FULL], "gstreamer", "480p30-h264", "all 2 jobs: no node has gstreamer"),
         ([node(ffmpeg=["h264"])], "auto", "480p30-av1", "all 2 jobs: no node has an av1 encoder"),
         ([node(ffmpeg=["h264"])], "ffmpeg", "480p30-av1", "all 2 jobs: no node has an av1 encoder of ffmpeg"),
@@ -55,5 +69,5 @@ def test_labels_that_no_node_carries_are_named(labels: dict[str, str], said: str
 
 def test_nothing_is_said_when_some_node_can() -> None:
     """One able node is enough, whatever the others are."""
-    nodes = [node("draining"), node("offline"), node(ffmpeg=[]), FULL]
+    nodes = [node("draining"), node("offline"), node(ffmpeg=[]), node(trouble="full", ffmpeg=["h264"]), FULL]
     assert judge_nodes(nodes, read_plan()) is None

@@ -198,7 +198,10 @@ def answer_transition(step: Transition) -> TransitionAnswer:
 
 
 class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One node. ``status`` is online, draining (a user said so), stopping (its worker ends) or offline."""
+    """One node. ``status`` is online, draining (a user said so), stopping (its worker ends) or offline.
+
+    ``trouble`` says why it takes no jobs for now, such as a full disk; null when it does.
+    """
 
     id: str
     name: str
@@ -208,6 +211,7 @@ class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     running_jobs: int
     started_at: datetime | None
     last_seen: datetime | None
+    trouble: str | None
 
 
 class NodesAnswer(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Jobs ask for labels of a node; lanes know tenant and labels; tenants may have a limit; a lease says who is held.
 
-When a worker ends, its node says so.
+When a worker ends, or takes no jobs for now, its node says so.
 When a retry is due has a column of its own, which only a job that waits for it has: its index is nobody else's.
 
 SQLite cannot change constraints, so `lanes` and `jobs` are written anew there; PostgreSQL alters them in place.
@@ -32,6 +32,7 @@ def upgrade() -> None:
         PrimaryKeyConstraint("name"),
     )
     op.add_column("nodes", Column("stopping_at", Double[float]()))
+    op.add_column("nodes", Column("trouble", Text()))
     # No code left either on such jobs; should a row have one all the same, it must not stop the upgrade.
     op.execute(
         "UPDATE jobs SET lease_until = NULL WHERE lease_until IS NOT NULL AND status NOT IN ('assigned','running')"

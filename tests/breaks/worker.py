@@ -1,0 +1,88 @@
+"""The breaks of a worker's guards: what it says of itself, and what its engines may take."""
+
+from __future__ import annotations
+
+from tests.breaks.broken import Break
+
+
+def _full_disk(name: str, old: str, new: str, caught_by: str) -> Break:
+    """A break of what a worker does while its media disk is full."""
+    return Break(
+        name, "src/reelmill/worker/agent.py", old, new, ("tests/integration/farm/test_full_media_disk.py",), caught_by
+    )
+
+
+def _confinement(name: str, old: str, new: str, caught_by: str) -> Break:
+    """A break of the limits of an engine."""
+    suite = "tests/integration/worker/test_confinement.py"
+    return Break(name, "src/reelmill/worker/confinement.py", old, new, (suite,), caught_by)
+
+
+WORKER = [
+    Break(
+        "a job waits for a node in trouble",
+        "src/reelmill/store/nodes.py",
+        "        nodes.c.trouble.is_(None),\n",
+        "",
+        ("tests/contract/test_store_claim_contract.py", "-k", "sqlite-memory"),
+        "test_nothing_is_kept_for_a_node_in_trouble",
+    ),
+    Break(
+        "a node keeps a trouble that is over",
+        "src/reelmill/store/nodes.py",
+        "left_at=None, trouble=node.trouble)",
+        "left_at=None)",
+        ("tests/contract/test_store_explain_contract.py", "-k", "sqlite-memory"),
+        "test_a_node_in_trouble_says_why_it_takes_no_jobs",
+    ),
+    _confinement(
+        "an engine has no limit of memory",
+        '[ "$2" = - ] || ulimit -d "$2"',
+        "true",
+        "test_an_engine_that_takes_too_much_fails_alone",
+    ),
+    _confinement(
+        "the kernel may end the worker for what an engine took",
+        "echo {_OOM_SCORE} >/proc/self/oom_score_adj",
+        "true",
+        "test_an_engine_has_its_limits",
+    ),
+    _confinement(
+        "engines stand beside the worker, not behind it",
+        '[nice, "-n", str(self.nice)] if self.nice and nice is not None else []',
+        "[]",
+        "test_an_engine_has_its_limits",
+    ),
+    Break(
+        "an attempt runs its engine without its limits",
+        "src/reelmill/worker/attempt.py",
+        "            confinement=self._workshop.engine_limits.of(self.grant.units),\n",
+        "",
+        ("tests/integration/farm/test_engine_memory.py",),
+        "test_an_engine_out_of_memory_fails_by_name_and_its_worker_goes_on",
+    ),
+    _full_disk(
+        "a worker whose disk is full asks for jobs",
+        "        if await self._health.run_once() is not None:",
+        "        if await self._health.run_once() is False:",
+        "test_a_disk_that_fills_up_costs_a_job_one_try",
+    ),
+    _full_disk(
+        "a worker does not look at its disk when a job ends",
+        "        self._health.wake()",
+        "        pass",
+        "test_a_job_that_ends_makes_its_worker_look_at_the_disk",
+    ),
+    _full_disk(
+        "a claim stays open although the disk is full",
+        "            await ROOM.tell(self._bus, Room(self.node.id, 0))\n\n    def _begin",
+        "            pass\n\n    def _begin",
+        "test_a_claim_that_is_open_is_taken_back",
+    ),
+    _full_disk(
+        "a worker does not go on when its disk has room again",
+        'takes_jobs_again")\n            self._room.set()',
+        'takes_jobs_again")',
+        "test_no_job_is_taken_while_the_media_disk_is_full",
+    ),
+]

@@ -1,0 +1,115 @@
+"""A farm that is killed and started again, as a supervisor would, and that leaves a mark on whatever it starts."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+
+from tests.e2e.conftest import Commands, wait_for
+
+ORPHAN_SECONDS = 10.0
+
+
+class MortalFarm:
+    """`reelmill up` with a name of its own. Each of its lives has a HOME of its own, which its engines inherit too."""
+
+    def __init__(self, commands: Commands, name: str, *arguments: str, **variables: str) -> None:
+        self.name = name
+        self.url: str | None = None
+        """Where it answers; None while it is down or on its way up."""
+        self.process: subprocess.Popen[str]
+        self._commands = commands
+        self._arguments = arguments
+        self._variables = variables | {"REELMILL_NODE_NAME": name}
+        self._lives = 0
+
+    def start(self) -> None:
+        """Begin a life, and go on without waiting for it."""
+        self._lives += 1
+        self.home.mkdir()
+        where = ["--data", str(self._commands.folder / f"data-{self.name}"), "--media", str(self._commands.media)]
+        variables = {"REELMILL_PORT": "0", "REELMILL_BEAT_SECONDS": "0.3"} | self._variables | {"HOME": str(self.home)}
+        self.process = self._commands.start("up", *where, *self._arguments, **variables)
+        threading.Thread(target=self._read_url, args=(self.process,), daemon=True).start()
+
+    def _read_url(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with contextlib.suppress(ValueError):  # closed: the test is over
+            line = process.stdout.readline()
+            if "is up: http" in line and process is self.process and process.poll() is None:
+                self.url = line.split()[-1]
+
+    @property
+    def home(self) -> Path:
+        """The mark of this life."""
+        return self._commands.folder / f"life-{self.name}-{self._lives}"
+
+    def up(self) -> MortalFarm:
+        """Wait until it answers."""
+        wait_for(lambda: (self.url, self.process.poll()), lambda seen: seen[0] is not None and seen[1] is None)
+        return self
+
+    def get(self, path: str) -> Any:
+        """What a GET that must succeed answers."""
+        return httpx2.get(f"{self.url}{path}", timeout=60).raise_for_status().json()
+
+    def submit(self, count: int = 1, **parameters: Any) -> list[str]:
+        """The ids of so many small jobs."""
+        body = {"jobs": [{"scenario": "480p30-h264", "parameters": {"duration": 0.2} | parameters}] * count}
+        answer = httpx2.post(f"{self.url}/jobs/batch", json=body, timeout=60).raise_for_status().json()
+        return [item["job"]["id"] for item in answer["results"]]
+
+    def kill(self) -> float:
+        """kill -9; how many seconds the last of what it had started lived on. AssertionError after ten."""
+        self.url = None
+        self.process.kill()
+        self.process.wait()
+        return self.await_no_orphan()
+
+    def stop(self) -> None:
+        """SIGTERM: what runs is finished first."""
+        self.process.terminate()
+        assert 0 == self.process.wait(60), "a farm that was told to stop failed"
+        self.url = None
+        self.await_no_orphan()
+
+    def await_no_orphan(self) -> float:
+        """Seconds until nothing of this life runs any more."""
+        began = time.monotonic()
+        wait_for(self.family, lambda left: not left, ORPHAN_SECONDS)
+        return time.monotonic() - began
+
+    def family(self) -> list[psutil.Process]:
+        """What this life has started and still runs, whoever its parent is by now; without the farm itself."""
+        return [process for process in marked(self.home) if process.pid != self.process.pid]
+
+    def engines(self) -> list[psutil.Process]:
+        """Its running encoders."""
+        return [process for process in self.family() if "-progress" in words_of(process)]
+
+
+def marked(folder: Path) -> Iterable[psutil.Process]:
+    """The live processes whose HOME is this folder, or lies in it."""
+    mark = f"HOME={folder}/"
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            variables = Path(f"/proc/{process.pid}/environ").read_text(errors="replace").split("\0")
+            is_marked = any(f"{variable}/".startswith(mark) for variable in variables)
+            if is_marked and process.status() != psutil.STATUS_ZOMBIE:
+                yield process
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; none once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_failures: int = 3
     max_crashes: int = 3
     retry_base_seconds: float = 2.0
+    hang_seconds: float = 60.0
     allowed_hosts: str = ""
     store: str = ""
     retention: str | int | float = "30d"
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ("max_failures", 1, 1000),
             ("max_crashes", 1, 1000),
             ("retry_base_seconds", 0, 3600),
+            ("hang_seconds", 0.5, 86400),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

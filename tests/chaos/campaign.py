@@ -65,11 +65,10 @@ class Campaign:
             farm.start()
             farm.up()
         self._load.start()
-        for number, blow in enumerate(self._nemesis.blows(kills), 1):
-            if not blow.while_starting:
-                self.farms[blow.farm].up()
-            time.sleep(blow.after)
-            self._strike(blow)
+        blows = self._nemesis.blows()
+        for number in range(1, kills + 1):
+            while not self._strike(next(blows)):
+                pass  # there was no engine, say, at that moment
             if number % 20 == 0:
                 tell(f"{number} kills, {len(self._load.accepted)} jobs accepted")
         for farm in self.farms:
@@ -82,20 +81,24 @@ class Campaign:
         self.farms[0].up().stop()
         return self._look()
 
-    def _strike(self, blow: Blow) -> None:
+    def _strike(self, blow: Blow) -> bool:
+        if not blow.while_starting:
+            self.farms[blow.farm].up()
+        time.sleep(blow.after)
         if blow.victim in ("farm", "all"):
-            victims = self.farms if blow.victim == "all" else [self.farms[blow.farm]]
-            for farm in victims:  # all at once, before the first of them is mourned
-                self._killed_farms.append((time.time(), farm.name))
-                farm.process.kill()
-            self._last_of_family += [farm.kill() for farm in victims]
-            for farm in victims:
-                farm.start()
-            self._kills[blow.victim] += 1
-        elif kill_one(self.farms[blow.farm], self._nemesis.rng, engine=blow.victim == "engine"):
-            self._kills[blow.victim] += 1
-        else:
-            self._kills[f"no {blow.victim} at that moment"] += 1
+            self._kill_farms(self.farms if blow.victim == "all" else [self.farms[blow.farm]])
+        elif not kill_one(self.farms[blow.farm], self._nemesis.rng, engine=blow.victim == "engine"):
+            return False
+        self._kills[blow.victim] += 1
+        return True
+
+    def _kill_farms(self, victims: Sequence[MortalFarm]) -> None:
+        for farm in victims:  # all at once, before the first of them is mourned
+            self._killed_farms.append((time.time(), farm.name))
+            farm.process.kill()
+        self._last_of_family += [farm.kill() for farm in victims]
+        for farm in victims:
+            farm.start()
 
     def _await_the_end(self) -> None:
         def waiting() -> int:

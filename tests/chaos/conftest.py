@@ -17,4 +17,7 @@ def commands(tmp_path: Path) -> Generator[Commands, None, None]:
     commands = Commands(tmp_path)
     yield commands
     commands.end_all()
-    assert [] == list(marked(tmp_path))
+    left = list(marked(tmp_path))
+    for process in left:
+        process.kill()
+    assert [] == left

@@ -61,17 +61,40 @@ class MortalFarm:
         """What a GET that must succeed answers."""
         return httpx2.get(f"{self.url}{path}", timeout=60).raise_for_status().json()
 
-    def submit(self, count: int = 1, **parameters: Any) -> list[str]:
+    def submit(self, count: int = 1, scenario: str = "480p30-h264", **parameters: Any) -> list[str]:
         """The ids of so many small jobs."""
-        body = {"jobs": [{"scenario": "480p30-h264", "parameters": {"duration": 0.2} | parameters}] * count}
+        body = {"jobs": [{"scenario": scenario, "parameters": {"duration": 0.2} | parameters}] * count}
         answer = httpx2.post(f"{self.url}/jobs/batch", json=body, timeout=60).raise_for_status().json()
         return [item["job"]["id"] for item in answer["results"]]
 
+    def history(self, job_id: str) -> list[dict[str, Any]]:
+        """The job's steps, oldest first."""
+        return self.get(f"/jobs/{job_id}/history")["history"]
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended."""
+        return wait_for(lambda: self.get(f"/jobs/{job_id}"), lambda job: job["completed_at"] is not None, 100)
+
+    def statuses(self, job_ids: list[str]) -> list[str]:
+        """How these jobs ended."""
+        return [self.ended(job_id)["status"] for job_id in job_ids]
+
+    def has_ended(self, job_id: str) -> bool:
+        """Whether the job has, as far as a farm that may be dead can tell."""
+        try:
+            return self.get(f"/jobs/{job_id}")["completed_at"] is not None
+        except httpx2.HTTPError:
+            return False
+
     def kill(self) -> float:
         """kill -9; how many seconds the last of what it had started lived on. AssertionError after ten."""
-        self.url = None
         self.process.kill()
-        self.process.wait()
+        return self.bury()
+
+    def bury(self) -> float:
+        """The same for a farm that dies by itself."""
+        self.url = None
+        self.process.wait(60)
         return self.await_no_orphan()
 
     def stop(self) -> None:

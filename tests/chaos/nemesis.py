@@ -28,10 +28,10 @@ class Nemesis:
         self.rng = random.Random(seed)
         self._farms = farms
 
-    def blows(self, count: int) -> Iterator[Blow]:
-        """So many, and each kind of victim."""
+    def blows(self) -> Iterator[Blow]:
+        """Blows without end."""
         kinds: Sequence[Victim] = list(_WEIGHTS)
-        for _ in range(count):
+        while True:
             [victim] = self.rng.choices(kinds, list(_WEIGHTS.values()))
             while_starting = self.rng.random() < 0.1
             after = self.rng.uniform(0.0, 0.8)

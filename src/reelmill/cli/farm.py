@@ -70,6 +70,7 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
         name=settings.node_name,
         reserve_live=settings.reserve_live,
         beat_seconds=settings.beat_seconds,
+        hang_seconds=settings.hang_seconds,
     )
     try:
         for service in (store, bus, master, worker):

@@ -24,6 +24,7 @@ from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.probe import Probe
+from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.publish import find_attempt_output, list_attempts, publish, remove_attempt
 from reelmill.worker.reporter import Reporter
 
@@ -48,6 +49,7 @@ class Worker(Service):
         name: str,
         reserve_live: int = 0,
         beat_seconds: float = 2.0,
+        hang_seconds: float = HANG_SECONDS,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
         """``make_attempt`` is for benchmarks, which measure all that is around an engine."""
@@ -61,7 +63,7 @@ class Worker(Service):
         self._probe = Probe()
         self._reporter = Reporter(bus)
         engines = {"ffmpeg": inventory.engine()}
-        self._workshop = Workshop(self.node.id, media_root, dict(engines), self._probe, self._reporter)
+        self._workshop = Workshop(self.node.id, media_root, dict(engines), self._probe, self._reporter, hang_seconds)
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0

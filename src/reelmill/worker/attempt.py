@@ -22,7 +22,7 @@ from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, 
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
-from reelmill.worker.process import EngineProcess, Exit
+from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
 from reelmill.worker.publish import attempt_output, create_attempt, publish, refuse_taken_output, remove_attempt
 from reelmill.worker.reporter import Reporter
 from reelmill.worker.verify import hash_and_sync, verify
@@ -42,6 +42,8 @@ class Workshop(NamedTuple):
     engines: dict[str, Engine]
     probe: Probe
     reporter: Reporter
+    hang_seconds: float = HANG_SECONDS
+    """How long an engine may go without progress."""
 
 
 class Attempt:
@@ -140,7 +142,10 @@ class Attempt:
         engine = self._workshop.engines[self.grant.engine]
         argv = engine.command(plan)
         process = self._process = EngineProcess(
-            argv, on_line=follow(engine, plan, self._note), timeout=time_limit(self.grant.parameters, plan)
+            argv,
+            on_line=follow(engine, plan, self._note),
+            hang_seconds=self._workshop.hang_seconds,
+            timeout=time_limit(self.grant.parameters, plan),
         )
         if self._is_paused:
             process.pause()

@@ -11,15 +11,16 @@ BAD_BITRATE = 1_234_567
 """Ask for this one to meet the misbehaviour."""
 
 _SCRIPT = """#!/bin/sh
+real={ffmpeg}
 case " $* " in *" -b:v {bitrate} "*)
 {misbehaviour}
 ;; esac
-exec {ffmpeg} "$@"
+exec "$real" "$@"
 """
 
 
 def make_bad_engine(folder: Path, misbehaviour: str) -> str:
-    """The path of an engine for REELMILL_FFMPEG; ``misbehaviour`` is shell, after which the real one goes on."""
+    """The path of an engine for REELMILL_FFMPEG; ``misbehaviour`` is shell, after which ``$real`` goes on."""
     script = folder / "engine.sh"
     real = shlex.quote(str(find_ffmpeg().path))
     script.write_text(_SCRIPT.format(bitrate=BAD_BITRATE, misbehaviour=misbehaviour, ffmpeg=real))

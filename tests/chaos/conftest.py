@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.mortal import marked
 from tests.e2e.conftest import Commands
+
+Figures = Callable[[str], None]
+
+
+@pytest.fixture
+def figures(capsys: pytest.CaptureFixture[str]) -> Figures:
+    """Shows a line of figures, also when the test passes; nothing is asserted about how fast a busy machine is."""
+
+    def show(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{line}\n")
+
+    return show
 
 
 @pytest.fixture

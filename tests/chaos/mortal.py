@@ -67,6 +67,15 @@ class MortalFarm:
         answer = httpx2.post(f"{self.url}/jobs/batch", json=body, timeout=60).raise_for_status().json()
         return [item["job"]["id"] for item in answer["results"]]
 
+    def act(self, job_id: str, action: str) -> None:
+        """Cancel, say."""
+        httpx2.post(f"{self.url}/jobs/{job_id}/{action}", timeout=60).raise_for_status()
+
+    def metric(self, name: str) -> float:
+        """A counter of its master."""
+        lines = httpx2.get(f"{self.url}/metrics", timeout=60).raise_for_status().text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
+
     def history(self, job_id: str) -> list[dict[str, Any]]:
         """The job's steps, oldest first."""
         return self.get(f"/jobs/{job_id}/history")["history"]

@@ -108,8 +108,7 @@ class Campaign:
         wait_for(waiting, lambda n: n == 0, _DRAIN_SECONDS)
 
     def _look(self) -> Ending:
-        folder = self._commands.folder / f"data-{self.farms[0].name}"
-        store: Store = PostgresStore(self._store) if self._store else SqliteStore(folder / "farm.db")
+        store: Store = PostgresStore(self._store) if self._store else SqliteStore(self.farms[0].database)
         after = asyncio.run(read_aftermath(store, self._commands.media))
         return Ending(
             kills=self._kills,

@@ -21,13 +21,12 @@ ORPHAN_SECONDS = 10.0
 class MortalFarm:
     """`reelmill up` with a name of its own. Each of its lives has a HOME of its own, which its engines inherit too."""
 
-    def __init__(self, commands: Commands, name: str, *arguments: str, **variables: str) -> None:
+    def __init__(self, commands: Commands, name: str, **variables: str) -> None:
         self.name = name
         self.url: str | None = None
         """Where it answers; None while it is down or on its way up."""
         self.process: subprocess.Popen[str]
         self._commands = commands
-        self._arguments = arguments
         self._variables = variables | {"REELMILL_NODE_NAME": name}
         self._lives = 0
 
@@ -35,9 +34,14 @@ class MortalFarm:
         """Begin a life, and go on without waiting for it."""
         self._lives += 1
         self.home.mkdir()
-        where = ["--data", str(self._commands.folder / f"data-{self.name}"), "--media", str(self._commands.media)]
-        variables = {"REELMILL_PORT": "0", "REELMILL_BEAT_SECONDS": "0.3"} | self._variables | {"HOME": str(self.home)}
-        self.process = self._commands.start("up", *where, *self._arguments, **variables)
+        own = {
+            "PORT": "0",
+            "BEAT_SECONDS": "0.3",
+            "DATA": str(self.database.parent),
+            "MEDIA": str(self._commands.media),
+        }
+        variables = {f"REELMILL_{name}": value for name, value in own.items()} | self._variables
+        self.process = self._commands.start("up", **variables, HOME=str(self.home))
         threading.Thread(target=self._read_url, args=(self.process,), daemon=True).start()
 
     def _read_url(self, process: subprocess.Popen[str]) -> None:
@@ -46,6 +50,11 @@ class MortalFarm:
             line = process.stdout.readline()
             if "is up: http" in line and process is self.process and process.poll() is None:
                 self.url = line.split()[-1]
+
+    @property
+    def database(self) -> Path:
+        """Its SQLite file, unless it was told another place."""
+        return self._commands.folder / f"data-{self.name}" / "farm.db"
 
     @property
     def home(self) -> Path:
@@ -62,7 +71,7 @@ class MortalFarm:
         return httpx2.get(f"{self.url}{path}", timeout=60).raise_for_status().json()
 
     def submit(self, count: int = 1, scenario: str = "480p30-h264", **parameters: Any) -> list[str]:
-        """The ids of so many small jobs."""
+        """The ids of so many small jobs, each of which must be accepted."""
         body = {"jobs": [{"scenario": scenario, "parameters": {"duration": 0.2} | parameters}] * count}
         answer = httpx2.post(f"{self.url}/jobs/batch", json=body, timeout=60).raise_for_status().json()
         return [item["job"]["id"] for item in answer["results"]]

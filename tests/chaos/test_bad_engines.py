@@ -58,7 +58,7 @@ def test_an_engine_that_says_nothing_is_ended_and_named_and_the_job_tried_again(
 def test_an_engine_that_was_stopped_by_a_stranger_is_ended_and_the_job_tried_again(commands: Commands) -> None:
     """SIGSTOP from outside in the middle of an encode: no progress and no CPU, so it is taken for hung."""
     farm = start_farm(commands)
-    [job_id] = farm.submit(duration=20)
+    [job_id] = farm.submit(duration=10)
     [engine] = wait_for(farm.engines, lambda engines: len(engines) == 1)
     wait_for(lambda: farm.get(f"/jobs/{job_id}"), lambda job: job["progress"] > 0)
     engine.send_signal(signal.SIGSTOP)

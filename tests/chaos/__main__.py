@@ -9,18 +9,12 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.campaign import Campaign, Ending
+from tests.chaos.figures import percentile
 from tests.contract.conftest import new_database
 from tests.e2e.conftest import Commands
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which that share of them lies; NaN when there are none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
 def report(ending: Ending) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import signal
-from datetime import datetime
 
 import pytest
 
 from tests.chaos.bad_engine import BAD_BITRATE, make_bad_engine
+from tests.chaos.figures import seconds_of
 from tests.chaos.mortal import MortalFarm
 from tests.e2e.conftest import Commands, wait_for
 
@@ -38,7 +38,7 @@ def hung_after(farm: MortalFarm, job_id: str) -> float:
     history = farm.history(job_id)
     started = next(step["at"] for step in history if step["to_status"] == "running")
     ended = next(step["at"] for step in history if step["reason"].startswith("engine_hung: "))
-    return (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    return seconds_of(ended) - seconds_of(started)
 
 
 def test_an_engine_that_says_nothing_is_ended_and_named_and_the_job_tried_again(commands: Commands) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.breaks.broken import Break
+from tests.breaks.faults import FAULTS
 
 CONTRACT = "tests/contract/test_store_{}_contract.py"
 SQLITE = ("-k", "sqlite-memory")
@@ -351,4 +352,4 @@ CHECKS = [
         "test_a_negative_limit_is_refused",
     ),
 ]
-BREAKS = [*FENCES, *LEASES, *ORDER, *BOOKS, *MASTERS, *CHECKS]
+BREAKS = [*FENCES, *LEASES, *ORDER, *BOOKS, *MASTERS, *CHECKS, *FAULTS]

@@ -30,7 +30,7 @@ class Commands:
         self.log = folder / "stderr.txt"
         self._children: list[subprocess.Popen[str]] = []
         self._open = contextlib.ExitStack()
-        self._environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        self._environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
         self._environment |= {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
 
     def run(self, *arguments: str, seconds: float = 100, **variables: str) -> subprocess.CompletedProcess[str]:

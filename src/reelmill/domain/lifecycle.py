@@ -305,7 +305,7 @@ def _ended_attempt(
 def _lost(job: Job, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
     if job.status == "paused":  # an engine that stands still takes no worker with it
         return Decision(_released(job), "its worker stopped answering; it begins anew when it is resumed")
-    # An assigned job counts too: its engine may have killed the worker before anyone heard that it was started.
+    # An assigned job counts too: its engine may have killed the worker before anyone heard that it started.
     crashed = msgspec.structs.replace(job, crashes=job.crashes + 1)
     if crashed.crashes < policy.max_crashes:
         return _ended_attempt(crashed, WORKER_LOST, True, now, policy, rng)

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -74,7 +75,7 @@ def histories(tx: Tx) -> int:
 
 async def drain(name: str, count: int, units: int) -> float:
     """Jobs per second through one farm."""
-    inventory = Inventory(Capabilities(units, {"ffmpeg": ["h264"]}), Ffmpeg(Path("ffmpeg"), "none"), {}, [])
+    inventory = Inventory(Capabilities(units, {"ffmpeg": ["h264"]}), Ffmpeg(Path(sys.executable), "none"), {}, [])
     with tempfile.TemporaryDirectory() as folder:
         async with open_store(name) as store:
             await submit(store, count)

@@ -221,13 +221,13 @@ class FarmModel:
         job.release("paused" if job.status == "paused" else "retrying")
 
     def sweep(self) -> int:
-        """How many leases had run out: nobody is blamed for a job that had not begun or that stood still."""
+        """How many leases had run out: nobody is blamed for a job that stood still."""
         lost = [job for job in self.jobs.values() if job.lease is not None and job.lease < self.now and not job.settled]
         for job in lost:
-            job.crashes += job.status == "running"
+            job.crashes += job.status != "paused"
             if job.status == "paused":
                 job.release("paused")
-            elif job.status == "running" and job.crashes >= 3:
+            elif job.crashes >= 3:
                 job.end("failed", "worker_crashes")
             else:
                 self.try_again(job, LOST)

@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_failures: int = 3
     max_crashes: int = 3
     retry_base_seconds: float = 2.0
+    hang_seconds: float = 60.0
     allowed_hosts: str = ""
     store: str = ""
     retention: str | int | float = "30d"
@@ -73,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ("max_crashes", 1, 1000),
             ("retry_base_seconds", 0, 3600),
             ("engine_nice", 0, 19),
+            ("hang_seconds", 0.5, 86400),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

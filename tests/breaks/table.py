@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.breaks.broken import Break
+from tests.breaks.faults import FAULTS
 from tests.breaks.worker import WORKER
 
 CONTRACT = "tests/contract/test_store_{}_contract.py"
@@ -352,4 +353,4 @@ CHECKS = [
         "test_a_negative_limit_is_refused",
     ),
 ]
-BREAKS = [*FENCES, *LEASES, *ORDER, *BOOKS, *MASTERS, *CHECKS, *WORKER]
+BREAKS = [*FENCES, *LEASES, *ORDER, *BOOKS, *MASTERS, *CHECKS, *WORKER, *FAULTS]

@@ -27,9 +27,10 @@ class Commands:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.media = folder / "media"
+        self.log = folder / "stderr.txt"
         self._children: list[subprocess.Popen[str]] = []
         self._open = contextlib.ExitStack()
-        self._environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        self._environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
         self._environment |= {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
 
     def run(self, *arguments: str, seconds: float = 100, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -52,7 +53,7 @@ class Commands:
             cwd=self.folder,
             env=self._environment | variables,
             stdout=subprocess.PIPE,
-            stderr=self._open.enter_context((self.folder / "stderr.txt").open("a")),
+            stderr=self._open.enter_context(self.log.open("a")),
             text=True,
             start_new_session=True,
         )
@@ -65,7 +66,7 @@ class Commands:
         child = self.start("up", *where, *arguments)
         assert child.stdout is not None
         line = child.stdout.readline()
-        assert "is up: http" in line, (self.folder / "stderr.txt").read_text()
+        assert "is up: http" in line, self.log.read_text()
         url = line.split()[-1]
         return Farm(child, url, self._open.enter_context(httpx2.Client(base_url=url, timeout=30)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -113,7 +114,9 @@ class WorkerMachine:
     def __init__(self, world: World, name: str, capabilities: Capabilities) -> None:
         self.process = Process(world.loop, name)
         self.capabilities = capabilities
-        inventory = Inventory(capabilities, Ffmpeg(Path("/ffmpeg"), "none"), {"h264": "libx264", "h265": "libx265"}, [])
+        inventory = Inventory(
+            capabilities, Ffmpeg(Path(sys.executable), "none"), {"h264": "libx264", "h265": "libx265"}, []
+        )
         self.worker = Worker(
             SimulatedBus(world.network, self.process),
             inventory,

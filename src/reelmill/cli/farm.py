@@ -76,6 +76,7 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
             settings.engine_memory_bytes, settings.engine_nice, usable_memory(), inventory.capabilities.units
         ),
         beat_seconds=settings.beat_seconds,
+        hang_seconds=settings.hang_seconds,
     )
     try:
         for service in (store, bus, master, worker):

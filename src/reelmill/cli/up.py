@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,4 +131,5 @@ def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> No
 
 
 def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    with contextlib.suppress(OSError):  # on a full disk, say: the farm goes on without words
+        typer.echo(line, err=True)

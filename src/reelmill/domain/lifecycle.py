@@ -87,7 +87,7 @@ TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("running", Publish): frozenset({"completed"}),
     ("assigned", Fail): _RETRY_OR_END,
     ("running", Fail): frozenset({"running", "retrying", "failed", "timed_out"}),
-    ("assigned", Lose): frozenset({"retrying"}),
+    ("assigned", Lose): _RETRY_OR_END,
     ("running", Lose): _RETRY_OR_END,
     ("assigned", Return): frozenset({"queued"}),
     ("running", Return): frozenset({"queued"}),
@@ -305,11 +305,10 @@ def _ended_attempt(
 def _lost(job: Job, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
     if job.status == "paused":  # an engine that stands still takes no worker with it
         return Decision(_released(job), "its worker stopped answering; it begins anew when it is resumed")
-    if job.status == "assigned":  # no engine was started: it cannot be the job's fault
-        return _ended_attempt(job, WORKER_LOST, True, now, policy, rng)
+    # An assigned job counts too: its engine may have killed the worker before anyone heard of it.
     crashed = msgspec.structs.replace(job, crashes=job.crashes + 1)
     if crashed.crashes < policy.max_crashes:
         return _ended_attempt(crashed, WORKER_LOST, True, now, policy, rng)
-    times = f"{crashed.crashes} workers stopped answering while they ran this job"
+    times = f"{crashed.crashes} workers stopped answering while they had this job"
     poisoned = Failure("poisoned", "worker_crashes", f"{times}; it is not tried again. Look at its input and its logs.")
     return _ended_attempt(crashed, poisoned, False, now, policy, rng)

@@ -25,6 +25,8 @@ _WRITERS = 2
 """One gives jobs away, one does all else: while the database works for one, Python works for the other."""
 _IN_A_HURRY = "SET LOCAL lock_timeout = '100ms'"
 """Several pieces of work in one commit hold rows that others wait for, so they do not wait long themselves."""
+_PATIENCE = "SET idle_in_transaction_session_timeout = '5s'"
+"""A master that is frozen in the middle of a transaction would hold up all others for as long as it is."""
 _OLDEST = 140_000
 _MIGRATION_LOCK = 7_236_141
 _CONNECT: dict[str, str | int] = {
@@ -133,6 +135,7 @@ class PostgresStore(PooledStore):
             # No statement has to read a table from its beginning, but without statistics PostgreSQL may think so.
             connection.execute("SET enable_seqscan = off")
             connection.execute("SET enable_bitmapscan = off")
+            connection.execute(_PATIENCE)
             if read_only:
                 connection.execute("SET default_transaction_read_only = on")
             connection.commit()

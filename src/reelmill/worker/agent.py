@@ -28,6 +28,7 @@ from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.probe import Probe
+from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.publish import find_attempt_output, list_attempts, publish, remove_attempt
 from reelmill.worker.reporter import Reporter
 
@@ -54,6 +55,7 @@ class Worker(Service):
         min_free: int = 0,
         engine_limits: EngineLimits = UNLIMITED,
         beat_seconds: float = 2.0,
+        hang_seconds: float = HANG_SECONDS,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
         """``min_free`` bytes of the media disk must be free before a job is taken.
@@ -71,7 +73,7 @@ class Worker(Service):
         self._reporter = Reporter(bus)
         engines: dict[str, Engine] = {"ffmpeg": inventory.engine()}
         shared = (media_root, engines, self._probe, self._reporter)
-        self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits)
+        self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits, hang_seconds=hang_seconds)
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0

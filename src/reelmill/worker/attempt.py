@@ -23,7 +23,7 @@ from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, 
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
-from reelmill.worker.process import EngineProcess, Exit
+from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
 from reelmill.worker.publish import attempt_output, create_attempt, publish, refuse_taken_output, remove_attempt
 from reelmill.worker.reporter import Reporter
 from reelmill.worker.verify import hash_and_sync, verify
@@ -44,6 +44,8 @@ class Workshop(NamedTuple):
     probe: Probe
     reporter: Reporter
     engine_limits: EngineLimits = UNLIMITED
+    hang_seconds: float = HANG_SECONDS
+    """How long an engine may go without progress."""
 
 
 class Attempt:
@@ -144,6 +146,7 @@ class Attempt:
         process = self._process = EngineProcess(
             argv,
             on_line=follow(engine, plan, self._note),
+            hang_seconds=self._workshop.hang_seconds,
             timeout=time_limit(self.grant.parameters, plan),
             confinement=self._workshop.engine_limits.of(self.grant.units),
         )

@@ -186,13 +186,13 @@ def test_a_job_that_kills_its_workers_is_poisoned_at_the_crash_limit() -> None:
     assert (3, 2) == (job.crashes, job.failures)
 
 
-def test_a_worker_lost_before_the_engine_started_is_not_held_against_the_job() -> None:
-    """A lost grant, or a machine that died just then, is no crash of the job's."""
+def test_a_job_that_kills_its_workers_before_they_can_say_that_it_runs_is_poisoned_too() -> None:
+    """Tries end (P5), also those of which nobody heard more than that a worker had them."""
     job = job_in("queued", crashes=POLICY.max_crashes - 1)
     job = advance(job, Assign("n2", "mill-2", NOW + 30), NOW, POLICY, RNG).job
     after = advance(job, Lose(), NOW, POLICY, RNG).job
 
-    assert ("retrying", POLICY.max_crashes - 1) == (after.status, after.crashes)
+    assert ("failed", "worker_crashes", POLICY.max_crashes) == (after.status, after.error_code, after.crashes)
 
 
 def test_a_returned_attempt_costs_no_try() -> None:

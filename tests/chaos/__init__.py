@@ -1,0 +1,1 @@
+"""Real farms under real faults, and the same questions to the store afterwards."""

@@ -23,6 +23,9 @@ FATES: dict[Fate, int] = {"good": 60, "bad": 8, "flaky": 14, "long": 14, "poison
 """What becomes of a job when nothing else happens to it, and how often: each attempt at a bad one says that its input
 is bad, a flaky one fails now and then, a long one takes longer than its lease, poison kills its worker each time."""
 
+_INSTANT = 1e-6
+"""Seconds too short for the clock of the loop to move by."""
+
 _SAYS: dict[str, tuple[int, str, Ending]] = {
     "input": (183, "in.mp4: Invalid data found when processing input", "exited"),
     "disk": (228, "av_interleaved_write_frame(): No space left on device", "exited"),
@@ -66,15 +69,15 @@ class SimulatedEngine:
     async def run(self) -> Exit:
         world, rng = self._world, self._world.rng
         fate = world.fate(self.key.job_id)
-        seconds = rng.uniform(15, 40) if fate == "long" else rng.uniform(0.2, 8)
+        seconds = rng.uniform(15, 40) if fate == "long" else rng.uniform(0.2, 10)
         world.engines.add(self)
         try:
             left = seconds
-            while left > 0:
-                step = min(1.0, left)
-                await asyncio.sleep(step)
+            while left > _INSTANT:
+                began = world.loop.time()
+                await asyncio.sleep(min(1.0, left))
                 world.look_at(self)
-                left -= 0 if self.is_paused else step
+                left -= 0 if self.is_paused else world.loop.time() - began  # it goes on while its worker is frozen
                 if fate == "poison" and left < seconds / 2:
                     world.crash(self.process)
                     await asyncio.sleep(0)

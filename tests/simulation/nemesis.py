@@ -91,7 +91,8 @@ async def _freeze(world: World, process: Process) -> None:
 
 
 async def _cut_off(world: World) -> None:
-    process = world.rng.choice([*world.workers.values(), *world.masters.values()]).process
+    machines = list(world.workers.values()) * 2 + list(world.masters.values())
+    process = world.rng.choice(machines).process
     world.network.cut.add(process)
     await asyncio.sleep(world.rng.uniform(0.5, 2.5 * LEASE_SECONDS))
     world.network.cut.discard(process)
@@ -133,7 +134,7 @@ _KIND_DEEDS: dict[Deed, int] = {
 _DEEDS: dict[Deed, int] = _KIND_DEEDS | {
     _freeze_a_worker: 3,
     _freeze_a_master: 2,
-    _cut_off: 3,
+    _cut_off: 5,
     _refuse: 2,
     _change_the_weather: 4,
 }

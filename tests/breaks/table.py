@@ -162,8 +162,8 @@ ORDER = [
     _store(
         "a job waits for a node whose worker ends",
         "nodes",
-        "        nodes.c.stopping_at.is_(None),\n",
-        "",
+        "not_(_CLOSED),",
+        "nodes.c.left_at.is_(None),",
         "claim",
         "test_a_node_whose_worker_ends_gets_nothing_and_nothing_is_kept_for_it",
     ),

@@ -65,7 +65,7 @@ async def _play(loop: VirtualLoop, seed: int, store: MemoryStore, media_root: Pa
         for n in range(world.rng.randint(1, 3)):
             world.start_worker(f"w{n}")
         await world.submit()
-        await rage(world, world.rng.uniform(40, 90))
+        await rage(world, world.rng.uniform(30, 75))
         await calm_down(world)
         await _wait_for_the_end(world)
         await asyncio.sleep(2 * CLEAN_SECONDS + 5)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import functools
 from typing import Any
 
-from sqlalchemy import Row, delete
+from sqlalchemy import delete
 
 from reelmill.store.doorbell import Doorbell
 from reelmill.store.schema import metadata
@@ -26,8 +28,14 @@ class MemoryStore(SqliteStore):
         await self.write(lambda tx: [tx.execute(delete(table)) for table in reversed(metadata.sorted_tables)])
         await self.write(lambda tx: tx.exec_driver_sql("DELETE FROM sqlite_sequence") and None)
 
-    def peek(self, query: str, *values: object) -> list[Row[Any]]:
-        """What a query says now, between any two transactions."""
+    def peek(self, query: str, *values: object) -> list[Any]:
+        """What a query says now, between any two transactions: rows with a name for each column."""
         assert self._memory is not None
-        with self._memory.begin():
-            return list(self._memory.exec_driver_sql(query, values).all())
+        cursor = self._memory.connection.cursor().execute(query, values)
+        row = _row_of(tuple(column[0] for column in cursor.description))
+        return [row(*found) for found in cursor]
+
+
+@functools.cache
+def _row_of(columns: tuple[str, ...]) -> Any:
+    return collections.namedtuple("_Row", columns)  # pyright: ignore

@@ -10,8 +10,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Row
-
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.job import NewJob
@@ -173,7 +171,7 @@ class World:
             self.fates[job_id] = self.rng.choices(list(FATES), list(FATES.values()))[0]
         return self.fates[job_id]
 
-    def _look(self, job_id: str) -> Row[Any]:
+    def _look(self, job_id: str) -> Any:
         [row] = self.store.peek(_ROW, job_id)
         return row
 

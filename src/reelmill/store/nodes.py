@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, delete, func, insert, not_, or_, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, not_, or_, select, update
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.node import Node, NodeInfo
@@ -20,12 +20,32 @@ _capabilities = msgspec.json.Decoder(Capabilities)
 _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).correlate(nodes).scalar_subquery()
 
 
+_CLOSED = or_(nodes.c.draining, nodes.c.stopping_at.is_not(None), nodes.c.left_at.is_not(None))
+_SEEN = (
+    update(nodes)
+    .where(nodes.c.id == bindparam("node"))
+    .values(
+        last_seen=bindparam("now"),
+        left_at=None,
+        trouble=bindparam("why"),
+        # it stays so: what says otherwise is an older word that came late
+        stopping_at=func.coalesce(bindparam("stopping", type_=nodes.c.stopping_at.type), nodes.c.stopping_at),
+    )
+)
+_TAKES_NONE = select(nodes.c.id).where(nodes.c.id == bindparam("node"), _CLOSED)
+_ALIVE = select(nodes.c.id).where(
+    nodes.c.id == bindparam("node"),
+    nodes.c.last_seen > bindparam("heard_since"),
+    not_(_CLOSED),
+    nodes.c.trouble.is_(None),
+)
+
+
 def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
     """Remember that the node is there."""
-    seen = update(nodes).where(nodes.c.id == node.id).values(last_seen=now, left_at=None, trouble=node.trouble)
-    if node.stopping:  # it stays so: what says otherwise is an older word that came late
-        seen = seen.values(stopping_at=now)
-    if tx.execute(seen).rowcount == 0:
+    stopping_at = now if node.stopping else None
+    seen = tx.execute(_SEEN, {"node": node.id, "now": now, "why": node.trouble, "stopping": stopping_at})
+    if seen.rowcount == 0:
         gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
         tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
         tx.execute(
@@ -38,7 +58,7 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
                 "started_at": node.started_at,
                 "last_seen": now,
                 "draining": False,
-                "stopping_at": now if node.stopping else None,
+                "stopping_at": stopping_at,
                 "trouble": node.trouble,
             },
         )
@@ -46,8 +66,7 @@ def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
 
 def takes_jobs(tx: Tx, node_id: str) -> bool:
     """Whether the node may be given jobs: it is neither drained nor going or gone. One that is not known yet may."""
-    closed = or_(nodes.c.draining, nodes.c.stopping_at.is_not(None), nodes.c.left_at.is_not(None))
-    return tx.execute(select(nodes.c.id).where(nodes.c.id == node_id, closed)).first() is None
+    return tx.execute(_TAKES_NONE, {"node": node_id}).first() is None
 
 
 def note_departure(tx: Tx, node_id: str, now: float) -> None:
@@ -57,15 +76,7 @@ def note_departure(tx: Tx, node_id: str, now: float) -> None:
 
 def is_alive(tx: Tx, node_id: str, now: float) -> bool:
     """Whether the node was heard of lately and takes jobs."""
-    query = select(nodes.c.id).where(
-        nodes.c.id == node_id,
-        nodes.c.left_at.is_(None),
-        nodes.c.last_seen > now - PRESENT_SECONDS,
-        not_(nodes.c.draining),
-        nodes.c.stopping_at.is_(None),
-        nodes.c.trouble.is_(None),
-    )
-    return tx.execute(query).first() is not None
+    return tx.execute(_ALIVE, {"node": node_id, "heard_since": now - PRESENT_SECONDS}).first() is not None
 
 
 def note_all_departures(tx: Tx, now: float) -> None:

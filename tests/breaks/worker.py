@@ -35,6 +35,22 @@ WORKER = [
         ("tests/contract/test_store_explain_contract.py", "-k", "sqlite-memory"),
         "test_a_node_in_trouble_says_why_it_takes_no_jobs",
     ),
+    Break(
+        "a worker takes more jobs than it may open files for",
+        "src/reelmill/worker/agent.py",
+        "        if shortage is not None:\n            self._free",
+        "        if False:\n            self._free",
+        ("tests/e2e/test_small_machine.py",),
+        "test_few_files_little_memory_and_a_full_temporary_folder",
+    ),
+    Break(
+        "a probe asks for more than its worker may have",
+        "src/reelmill/worker/probe_process.py",
+        "min(most, hard)",
+        "most",
+        ("tests/e2e/test_small_machine.py",),
+        "test_few_files_little_memory_and_a_full_temporary_folder",
+    ),
     _confinement(
         "an engine has no limit of memory",
         '[ "$2" = - ] || ulimit -d "$2"',

@@ -51,6 +51,22 @@ WORKER = [
         ("tests/e2e/test_small_machine.py",),
         "test_few_files_little_memory_and_a_full_temporary_folder",
     ),
+    Break(
+        "a program that PATH lacks is not found",
+        "src/reelmill/worker/machine.py",
+        " or shutil.which(name, path=_USUAL_PLACES)",
+        "",
+        ("tests/unit/worker/test_machine.py",),
+        "test_a_program_is_found_without_path",
+    ),
+    Break(
+        "a draining worker does not renew its leases",
+        "src/reelmill/worker/agent.py",
+        "        self._give_back_paused()\n        while self._held:",
+        "        await self._beats.stop()\n        while self._held:",
+        ("tests/integration/farm/test_stopping_and_losing.py",),
+        "test_draining_renews_its_leases",
+    ),
     _confinement(
         "an engine has no limit of memory",
         '[ "$2" = - ] || ulimit -d "$2"',
@@ -65,7 +81,7 @@ WORKER = [
     ),
     _confinement(
         "engines stand beside the worker, not behind it",
-        '[nice, "-n", str(self.nice)] if self.nice and nice is not None else []',
+        '[str(nice), "-n", str(self.nice)] if self.nice and nice is not None else []',
         "[]",
         "test_an_engine_has_its_limits",
     ),

@@ -82,11 +82,12 @@ async def _check_ffmpeg() -> list[Finding]:
 
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:
+    from reelmill.worker.machine import find_program
     from reelmill.worker.shortage import find_full_temporary_folder
 
-    setpriv = shutil.which("setpriv")
+    setpriv = find_program("setpriv")
     advice = "install util-linux: without it an engine may outlive a killed worker"
-    yield Finding("setpriv", "ok" if setpriv else "warning", setpriv or "not found", "" if setpriv else advice)
+    yield Finding("setpriv", "ok" if setpriv else "warning", str(setpriv or "not found"), "" if setpriv else advice)
     full = find_full_temporary_folder()
     yield Finding("temporary files", "warning" if full else "ok", "no space" if full else "has space", full or "")
     for name, folder in (("data", settings.data), ("media", settings.media)):

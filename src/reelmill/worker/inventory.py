@@ -18,7 +18,7 @@ from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
 from reelmill.worker.failed import AttemptFailed
-from reelmill.worker.machine import usable_cores, usable_memory
+from reelmill.worker.machine import find_program, usable_cores, usable_memory
 from reelmill.worker.process import EngineProcess, environment
 from reelmill.worker.shortage import find_memory_shortage
 
@@ -118,9 +118,9 @@ def _candidates() -> Iterator[Path]:
         yield Path(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):  # a platform for which it brings no binary
         pass
-    system = shutil.which("ffmpeg")
+    system = find_program("ffmpeg")
     if system is not None:
-        yield Path(system)
+        yield system
 
 
 def _ask(path: Path) -> Ffmpeg | None:

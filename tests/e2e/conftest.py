@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,10 @@ class Commands:
             check=False,
         )
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        """Start and go on."""
+    def start(self, *arguments: str, prefix: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
+        """Start and go on; ``prefix`` is a command that runs the command."""
         child = subprocess.Popen(
-            [*REELMILL, *arguments],
+            [*prefix, *REELMILL, *arguments],
             cwd=self.folder,
             env=self._environment | variables,
             stdout=subprocess.PIPE,
@@ -60,10 +60,10 @@ class Commands:
         self._children.append(child)
         return child
 
-    def up(self, *arguments: str, port: int = 0) -> Farm:
+    def up(self, *arguments: str, port: int = 0, prefix: Sequence[str] = (), **variables: str) -> Farm:
         """A farm that is up."""
         where = ["--data", str(self.folder / "data"), "--media", str(self.media), "--port", str(port)]
-        child = self.start("up", *where, *arguments)
+        child = self.start("up", *where, *arguments, prefix=prefix, **variables)
         assert child.stdout is not None
         line = child.stdout.readline()
         assert "is up: http" in line, self.log.read_text()

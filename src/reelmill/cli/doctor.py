@@ -71,7 +71,8 @@ async def _check_ffmpeg() -> list[Finding]:
     except StartupError as error:
         return [Finding("ffmpeg", "error", "none that runs", str(error))]
     findings = [Finding("ffmpeg", "ok", f"{inventory.ffmpeg.version} ({inventory.ffmpeg.path})")]
-    findings.append(Finding("cores", "ok", f"{inventory.capabilities.units} units"))
+    state = "ok" if inventory.shortage is None else "warning"
+    findings.append(Finding("cores", state, f"{inventory.capabilities.units} units", inventory.shortage or ""))
     for trial in inventory.trials:
         needed = trial.codec not in inventory.encoders
         state = "ok" if trial.ok else "error" if needed else "warning"
@@ -81,9 +82,14 @@ async def _check_ffmpeg() -> list[Finding]:
 
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:
-    setpriv = shutil.which("setpriv")
+    from reelmill.worker.machine import find_program
+    from reelmill.worker.shortage import find_full_temporary_folder
+
+    setpriv = find_program("setpriv")
     advice = "install util-linux: without it an engine may outlive a killed worker"
-    yield Finding("setpriv", "ok" if setpriv else "warning", setpriv or "not found", "" if setpriv else advice)
+    yield Finding("setpriv", "ok" if setpriv else "warning", str(setpriv or "not found"), "" if setpriv else advice)
+    full = find_full_temporary_folder()
+    yield Finding("temporary files", "warning" if full else "ok", "no space" if full else "has space", full or "")
     for name, folder in (("data", settings.data), ("media", settings.media)):
         yield _check_folder(name, folder, settings.min_free_bytes if name == "media" else 0)
 

@@ -120,7 +120,7 @@ async def _wait(awaitable: Awaitable[object]) -> None:
 def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> None:
     codecs = ", ".join(inventory.encoders) or "none: `reelmill doctor` says why"
     typer.echo(f"reelmill {__version__} is up: {farm.master.url}")
-    _say(f"  cores     {inventory.capabilities.units} units")
+    _say(f"  cores     {farm.worker.node.capabilities.units} units")
     _say(f"  ffmpeg    {inventory.ffmpeg.version} ({inventory.ffmpeg.path})")
     _say(f"  encoders  {codecs}")
     _say(f"  media     {settings.media}")

@@ -31,6 +31,7 @@ from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.publish import find_attempt_output, list_attempts, publish, remove_attempt
 from reelmill.worker.reporter import Reporter
+from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_temporary_folder, open_files
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Worker(Service):
         if reserve_live >= capabilities.units and reserve_live > 0:
             raise StartupError(f"reserve-live is {reserve_live}, and this node has {capabilities.units} units in all")
         capabilities = msgspec.structs.replace(capabilities, reserve_live=reserve_live)
+        self._shortages = [] if inventory.shortage is None else [inventory.shortage]
         self.node = NodeInfo(str(uuid_utils.uuid7()), name, capabilities, __version__, time.time())
         self._bus = bus
         self._make_attempt = make_attempt
@@ -101,12 +103,29 @@ class Worker(Service):
         if self._claims is not None:
             return
         await asyncio.gather(self._probe.start(), self._reporter.start())
+        self._make_do()
         self._orders = await order_notice(self.node.id).listen(self._bus, self._obey)
         await self._health.run_once()
         await self.beat()
         await self._remove_garbage()
         await asyncio.gather(self._beats.start(), self._health.start(), self._cleaning.start())
         self._claims = asyncio.create_task(self._claim_forever(), name="claims")
+
+    def _make_do(self) -> None:
+        """Use no more units than there are files for, and say what this machine has too little of."""
+        capabilities = self.node.capabilities
+        shortage = find_file_shortage(capabilities.units, file_limit(), open_files())
+        if shortage is not None:
+            self._free = shortage.units
+            kept = min(capabilities.reserve_live, shortage.units - 1)
+            capabilities = msgspec.structs.replace(capabilities, units=shortage.units, reserve_live=kept)
+            self.node = msgspec.structs.replace(self.node, capabilities=capabilities)
+            self._shortages.append(shortage.reason)
+        for reason in self._shortages:
+            log.warning("takes_fewer_jobs", reason=reason)
+        full = find_full_temporary_folder()
+        if full is not None:
+            log.warning("no_temporary_files", reason=full)
 
     async def drain(self) -> None:
         """Take no new jobs and return when the running ones have ended; paused ones, which may never, go back."""

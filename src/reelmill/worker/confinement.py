@@ -6,12 +6,13 @@ The limits are set by a shell that then becomes the engine: no code of ours runs
 from __future__ import annotations
 
 import functools
-import os
 import resource
-import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
+
+from reelmill.worker.machine import find_program
 
 _OPEN_FILES = 256
 _OOM_SCORE = 500
@@ -40,7 +41,7 @@ class Confinement(msgspec.Struct, frozen=True):
         memory = "-" if self.memory is None else str(_within(resource.RLIMIT_DATA, self.memory) // 1024)
         files = str(_within(resource.RLIMIT_NOFILE, _OPEN_FILES))
         nice = _nice()
-        nicely = [nice, "-n", str(self.nice)] if self.nice and nice is not None else []
+        nicely = [str(nice), "-n", str(self.nice)] if self.nice and nice is not None else []
         return ["/bin/sh", "-c", _CONFINE, "sh", files, memory, str(self.nice), *nicely, *argv]
 
 
@@ -75,5 +76,5 @@ def _within(kind: int, wanted: int) -> int:
 
 
 @functools.cache
-def _nice() -> str | None:
-    return shutil.which("nice") or shutil.which("nice", path=os.defpath)
+def _nice() -> Path | None:
+    return find_program("nice")

@@ -18,8 +18,9 @@ from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
 from reelmill.worker.failed import AttemptFailed
-from reelmill.worker.machine import usable_cores
+from reelmill.worker.machine import find_program, usable_cores, usable_memory
 from reelmill.worker.process import EngineProcess, environment
+from reelmill.worker.shortage import find_memory_shortage
 
 FFMPEG_VARIABLE = "REELMILL_FFMPEG"
 _TRIAL_SECONDS = 10.0
@@ -54,6 +55,8 @@ class Inventory(msgspec.Struct, frozen=True):
     ffmpeg: Ffmpeg
     encoders: dict[str, str]
     trials: list[Trial]
+    shortage: str | None = None
+    """Why not all of the machine's cores are used."""
 
     def engine(self) -> FfmpegEngine:
         """The engine that runs this ffmpeg."""
@@ -97,9 +100,15 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     for trial in trials:
         if trial.ok:
             encoders.setdefault(trial.codec, trial.encoder)
-    units = usable_cores() if slots is None else max(1, slots)
+    units, shortage = _count_units() if slots is None else (max(1, slots), None)
     capabilities = Capabilities(units, {"ffmpeg": list(encoders)} if encoders else {}, dict(labels or {}))
-    return Inventory(capabilities, ffmpeg, encoders, list(trials))
+    return Inventory(capabilities, ffmpeg, encoders, list(trials), shortage)
+
+
+def _count_units() -> tuple[int, str | None]:
+    cores = usable_cores()
+    shortage = find_memory_shortage(cores, usable_memory())
+    return (cores, None) if shortage is None else shortage
 
 
 def _candidates() -> Iterator[Path]:
@@ -109,9 +118,9 @@ def _candidates() -> Iterator[Path]:
         yield Path(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):  # a platform for which it brings no binary
         pass
-    system = shutil.which("ffmpeg")
+    system = find_program("ffmpeg")
     if system is not None:
-        yield Path(system)
+        yield system
 
 
 def _ask(path: Path) -> Ffmpeg | None:

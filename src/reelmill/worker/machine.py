@@ -1,12 +1,20 @@
-"""How much of this machine the worker may use: cores and memory, as far as its control group lets it."""
+"""What of this machine the worker may use: its programs, and cores and memory as far as its control group lets it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+_USUAL_PLACES = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def find_program(name: str) -> Path | None:
+    """The absolute path of a program: from PATH, or from where systems keep theirs, which a service's PATH may lack."""
+    found = shutil.which(name) or shutil.which(name, path=_USUAL_PLACES)
+    return None if found is None else Path(found).absolute()
 
 
 def usable_cores() -> int:

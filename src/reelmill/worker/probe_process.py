@@ -78,7 +78,9 @@ def limit() -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(kind, (most, most))
+        hard = resource.getrlimit(kind)[1]
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)  # a worker may have less itself
+        resource.setrlimit(kind, (limit, limit))
 
 
 def answer(request: ProbeRequest) -> ProbeReply:

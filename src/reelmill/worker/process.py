@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import functools
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -28,6 +27,7 @@ from reelmill.domain.failure import Failure
 from reelmill.worker.confinement import ONLY_THE_USUAL, Confinement
 from reelmill.worker.engine_output import BoundedText, LineSplitter
 from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.machine import find_program
 from reelmill.worker.run_clock import RunClock
 
 log = structlog.get_logger()
@@ -90,9 +90,9 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def _setpriv() -> str | None:
-    path = shutil.which("setpriv")
-    if path is not None:
-        path = str(Path(path).absolute())
+    found = find_program("setpriv")
+    if found is not None:
+        path = str(found)
         # BusyBox has a setpriv without this option, with which no engine would start.
         trial = subprocess.run([path, "--pdeathsig", "KILL", "--", "true"], capture_output=True, check=False)
         if trial.returncode == 0:

@@ -17,6 +17,7 @@ from reelmill.domain.lifecycle import Settle, Start
 from reelmill.domain.retry import RetryPolicy
 from reelmill.store.attempts import report
 from reelmill.store.claim import claim
+from reelmill.store.listing import get_job
 from reelmill.store.transition import Rules
 from reelmill.worker import publish as publishing
 from reelmill.worker.publish import attempt_output, create_attempt
@@ -61,6 +62,23 @@ async def test_draining_finishes_what_runs_and_starts_nothing(farm: FarmUnderTes
     await farm.running(jobs[0])
     await farm.worker.drain()
     assert [(await farm.job(job))["status"] for job in jobs] == ["completed", "queued", "queued"]
+
+
+async def test_draining_renews_its_leases(farm: FarmUnderTest) -> None:
+    """P7: however long the last job takes, it is not given to another while its worker finishes it."""
+    job = await farm.running(await farm.submit("1080p60-h264", duration=600))
+    drain = asyncio.create_task(farm.worker.drain())
+    await wait_until(lambda: farm.get("/nodes/node-1"), lambda node: node["status"] == "stopping", seconds=60)
+
+    async def lease() -> float:
+        found = await farm.store.read(lambda tx: get_job(tx, job["id"]))
+        return (found and found.lease_until) or 0.0
+
+    for _ in range(2):  # the first may have been on its way before
+        before = await lease()
+        await wait_until(lease, lambda until: until > before)  # noqa: B023
+    await farm.worker.stop()
+    await drain
 
 
 async def test_a_worker_that_ends_says_so_at_once(make_farm: FarmMaker) -> None:

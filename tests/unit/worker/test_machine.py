@@ -1,4 +1,4 @@
-"""How many cores and how much memory a container may use."""
+"""How many cores and how much memory a container may use, and where programs are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reelmill.worker.machine import read_memory_limit, read_quota, usable_memory
+from reelmill.worker.machine import find_program, read_memory_limit, read_quota, usable_memory
 
 
 @pytest.mark.parametrize(("content", "quota"), [("150000 100000", 1.5), ("max 100000", None), ("nonsense", None)])
@@ -43,3 +43,20 @@ def test_the_memory_of_this_machine_is_known() -> None:
     """It is no more than the kernel says."""
     fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     assert 0 < usable_memory() <= int(fields["MemTotal"].split()[0]) * 1024
+
+
+def test_a_program_is_found_without_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service may be started with any PATH; what it names comes first, and a relative place is made absolute."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    found = find_program("env")
+    assert found is not None
+    assert found.is_absolute()
+    assert find_program("no-such-program") is None
+
+    (tmp_path / "bin").mkdir()
+    own = tmp_path / "bin" / "env"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "bin")
+    assert own == find_program("env")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import psutil
+import psycopg
 
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store
@@ -51,7 +54,7 @@ class Campaign:
             "REELMILL_LEASE_SECONDS": "3" if store else "30",
         }
         self.farms = [MortalFarm(commands, name, **variables) for name in ("north", "south")[: 2 if store else 1]]
-        self._nemesis = Nemesis(seed, len(self.farms))
+        self._nemesis = Nemesis(seed, len(self.farms), database=bool(store))
         self._load = Load(self.farms, seconds)
         self._commands = commands
         self._store = store
@@ -72,7 +75,7 @@ class Campaign:
             if number % 20 == 0:
                 tell(f"{number} kills, {len(self._load.accepted)} jobs accepted")
         for farm in self.farms:
-            farm.up()
+            supervise(farm)
         self._load.stop()
         self._await_the_end()
         for farm in self.farms:
@@ -83,10 +86,12 @@ class Campaign:
 
     def _strike(self, blow: Blow) -> bool:
         if not blow.while_starting:
-            self.farms[blow.farm].up()
+            supervise(self.farms[blow.farm])
         time.sleep(blow.after)
         if blow.victim in ("farm", "all"):
             self._kill_farms(self.farms if blow.victim == "all" else [self.farms[blow.farm]])
+        elif blow.victim == "database":
+            kill_server(self._store)
         elif not kill_one(self.farms[blow.farm], self._nemesis.rng, engine=blow.victim == "engine"):
             return False
         self._kills[blow.victim] += 1
@@ -119,6 +124,27 @@ class Campaign:
             reruns=[rerun for at, name in self._killed_farms for rerun in after.reruns(at, name)],
             last_of_family=self._last_of_family,
         )
+
+
+def supervise(farm: MortalFarm) -> None:
+    """Wait until it is up; one that could not start, because the database was down, is started again."""
+
+    def look() -> bool:
+        if farm.process.poll() is not None:
+            farm.bury()
+            farm.start()
+        return farm.url is not None
+
+    wait_for(look, bool)
+
+
+def kill_server(url: str) -> None:
+    """kill -9 of one process of PostgreSQL: it ends all others, throws away their memory, and recovers from its log."""
+    try:
+        with psycopg.connect(url) as connection:
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+    except psycopg.OperationalError:
+        return  # it is still busy with the kill before
 
 
 def kill_one(farm: MortalFarm, rng: random.Random, *, engine: bool) -> bool:

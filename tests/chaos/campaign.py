@@ -18,6 +18,7 @@ from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from tests.chaos.aftermath import Aftermath, read_aftermath
+from tests.chaos.bad_engine import BAD_BITRATE, make_bad_engine
 from tests.chaos.load import Load
 from tests.chaos.mortal import MortalFarm, words_of
 from tests.chaos.nemesis import Blow, Nemesis
@@ -49,7 +50,9 @@ class Campaign:
             "REELMILL_MAX_CRASHES": "1000",  # no job is to fail because of us
             "REELMILL_MAX_FAILURES": "1000",
             "REELMILL_RETRY_BASE_SECONDS": "0.1",
-            "REELMILL_SLOTS": "2",
+            "REELMILL_SLOTS": "3",
+            "REELMILL_FFMPEG": make_bad_engine(commands.folder, "exec sleep 3600"),
+            "REELMILL_HANG_SECONDS": "3600",
             "REELMILL_STORE": store,
             "REELMILL_LEASE_SECONDS": "3" if store else "30",
         }
@@ -67,6 +70,8 @@ class Campaign:
         for farm in self.farms:
             farm.start()
             farm.up()
+        # One engine that never ends by itself: as an orphan it would be found.
+        sleepers = self.farms[0].submit(bitrate=BAD_BITRATE)
         self._load.start()
         blows = self._nemesis.blows()
         for number in range(1, kills + 1):
@@ -77,12 +82,14 @@ class Campaign:
         for farm in self.farms:
             supervise(farm)
         self._load.stop()
+        for sleeper in sleepers:
+            self.farms[0].act(sleeper, "cancel")
         self._await_the_end()
         for farm in self.farms:
             farm.stop()
         self.farms[0].start()  # attempt folders of the dead are removed by the next start
         self.farms[0].up().stop()
-        return self._look()
+        return self._look(sleepers)
 
     def _strike(self, blow: Blow) -> bool:
         if not blow.while_starting:
@@ -112,7 +119,7 @@ class Campaign:
 
         wait_for(waiting, lambda n: n == 0, _DRAIN_SECONDS)
 
-    def _look(self) -> Ending:
+    def _look(self, sleepers: Sequence[str]) -> Ending:
         store: Store = PostgresStore(self._store) if self._store else SqliteStore(self.farms[0].database)
         after = asyncio.run(read_aftermath(store, self._commands.media))
         return Ending(
@@ -120,20 +127,20 @@ class Campaign:
             accepted=self._load.accepted,
             repeated=self._load.repeated,
             aftermath=after,
-            violations=after.violations(self._load.accepted),
+            violations=after.violations([*self._load.accepted, *sleepers]),
             reruns=[rerun for at, name in self._killed_farms for rerun in after.reruns(at, name)],
             last_of_family=self._last_of_family,
         )
 
 
 def supervise(farm: MortalFarm) -> None:
-    """Wait until it is up; one that could not start, because the database was down, is started again."""
+    """Wait until it answers; one that could not start, because the database was down, is started again."""
 
     def look() -> bool:
         if farm.process.poll() is not None:
             farm.bury()
             farm.start()
-        return farm.url is not None
+        return farm.answers()
 
     wait_for(look, bool)
 
@@ -149,7 +156,7 @@ def kill_server(url: str) -> None:
 
 def kill_one(farm: MortalFarm, rng: random.Random, *, engine: bool) -> bool:
     """kill -9 one engine of the farm, or its probe; False when it has none at the moment."""
-    family = [process for process in farm.family() if ("-progress" in words_of(process)) == engine]
+    family = [process for process in farm.family() if ("reelmill.worker.probe_process" in words_of(process)) != engine]
     if not family:
         return False
     try:

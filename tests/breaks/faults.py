@@ -1,4 +1,4 @@
-"""Breaks that only a real farm under a real fault notices: see tests/chaos."""
+"""Breaks of what protects a farm from faults; nearly all need a real farm under a real fault, as in tests/chaos."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FAULTS = [
         "test_frozen_farm",
         "test_what_a_frozen_farm_does_when_it_wakes_changes_nothing",
     ),
-    _fault(
+    Break(
         "a worker ends nothing when its lease is over",
-        "worker/agent",
+        "src/reelmill/worker/agent.py",
         "            self.task.cancel()\n\n\nclass _Rounds",
         "\n\nclass _Rounds",
-        "test_frozen_farm",
-        "test_what_a_frozen_farm_does_when_it_wakes_changes_nothing",
+        ("tests/integration/farm/test_stopping_and_losing.py", "-k", "cannot_renew"),
+        "test_a_worker_that_cannot_renew_ends_its_engine_before_the_lease_is_over",
     ),
     _fault(
         "a failed fsync is one more refused commit",

@@ -70,6 +70,13 @@ class MortalFarm:
         """What a GET that must succeed answers."""
         return httpx2.get(f"{self.url}{path}", timeout=60).raise_for_status().json()
 
+    def answers(self) -> bool:
+        """Whether it is up, and its database too."""
+        try:
+            return self.url is not None and "jobs" in self.get("/jobs?limit=1")
+        except httpx2.HTTPError:
+            return False
+
     def submit(self, count: int = 1, scenario: str = "480p30-h264", **parameters: Any) -> list[str]:
         """The ids of so many small jobs, each of which must be accepted."""
         body = {"jobs": [{"scenario": scenario, "parameters": {"duration": 0.2} | parameters}] * count}

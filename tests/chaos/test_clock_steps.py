@@ -58,8 +58,9 @@ def test_a_clock_that_is_set_takes_no_job_from_its_worker(commands: Commands, ho
         "mill",
         LD_PRELOAD=str(build_clock(commands.folder)),
         CLOCK_SHIFT=str(shift),
-        REELMILL_FFMPEG=make_bad_engine(commands.folder, "sleep 8"),  # longer than two leases, and than a sweep
-        REELMILL_LEASE_SECONDS="3",
+        REELMILL_FFMPEG=make_bad_engine(commands.folder, "sleep 8"),  # longer than to the next sweep
+        REELMILL_LEASE_SECONDS="60",
+        REELMILL_BEAT_SECONDS="20",  # so the next sweep comes before the next sign of life
         REELMILL_RETRY_BASE_SECONDS="0.1",
         REELMILL_SLOTS="2",
     )

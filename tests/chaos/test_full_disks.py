@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from reelmill.store.sqlite import SqliteStore
@@ -100,10 +101,12 @@ def test_a_log_that_cannot_be_written_stops_no_work(commands: Commands) -> None:
     farm = start_farm(commands)
     [job_id] = farm.submit(duration=15)
     others = farm.submit(2)
-    [engine, *_] = wait_for(farm.engines, lambda engines: len(engines) > 0)
-    wait_for(lambda: farm.get(f"/jobs/{job_id}")["status"], lambda status: status == "running")
+    wait_for(lambda: farm.get(f"/jobs/{job_id}"), lambda job: job["progress"] > 0)
+    engine = next(engine for engine in farm.engines() if job_id in " ".join(engine.cmdline()))
     farm.act(job_id, "pause")
+    wait_for(engine.status, lambda status: status == psutil.STATUS_STOPPED)
     farm.act(job_id, "resume")
+    wait_for(engine.status, lambda status: status != psutil.STATUS_STOPPED)
     engine.kill()
     assert ["completed"] * 3 == farm.statuses([job_id, *others])
     farm.stop()

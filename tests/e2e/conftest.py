@@ -60,10 +60,10 @@ class Commands:
         self._children.append(child)
         return child
 
-    def up(self, *arguments: str, port: int = 0) -> Farm:
+    def up(self, *arguments: str, port: int = 0, **variables: str) -> Farm:
         """A farm that is up."""
         where = ["--data", str(self.folder / "data"), "--media", str(self.media), "--port", str(port)]
-        child = self.start("up", *where, *arguments)
+        child = self.start("up", *where, *arguments, **variables)
         assert child.stdout is not None
         line = child.stdout.readline()
         assert "is up: http" in line, self.log.read_text()
@@ -95,6 +95,10 @@ class Farm:
 
     def post(self, path: str, body: Any = None) -> Any:
         return self._http.post(path, json=body).raise_for_status().json()
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> httpx2.Response:
+        """The answer, whatever its status."""
+        return self._http.request(method, path, content=body, headers={"Content-Type": "application/json"})
 
     def family(self) -> list[psutil.Process]:
         """What the farm has started: its probe and its engines."""

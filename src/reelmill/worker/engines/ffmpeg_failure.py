@@ -95,6 +95,10 @@ RULES: tuple[Rule, ...] = (
         r"unknown encoder|encoder not found|error selecting an encoder|unrecognized option|option .* not found",
     ),
     Rule(IO_ERROR, r"input/output error|stale file handle"),
+    Rule(
+        input_failure.AUDIO_UNSUPPORTED,
+        r"unsupported channel (?:layout|count)|sample rate \S+ is not supported",
+    ),
     Rule(input_failure.NO_VIDEO, r"matches no streams|does not contain any stream"),
     Rule(input_failure.TOO_LARGE, r"exceeds specified max pixel count|picture size \S+ is invalid"),
     Rule(input_failure.NOT_MEDIA, r"not on whitelist|detected only with low score"),

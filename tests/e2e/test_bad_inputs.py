@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import statistics
+import sys
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -39,6 +41,7 @@ class Course(NamedTuple):
     outcomes: dict[str, Outcome]
     texts: dict[str, str]
     """Everything that the API and the command line said, by where."""
+    exit_code: int
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +58,9 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Generator[Course, None, 
         outcomes = {case.file: _outcome(farm, case, made[case.file]) for case in CASES}
         texts = {f"submission of {file!r}": json.dumps(body) for file, body in made.items()}
         texts |= dict(_everything_said(farm, commands, made))
-        farm.stop()
+        exit_code = farm.stop()
         texts["stderr"] = (commands.folder / "stderr.txt").read_text()
-        yield Course(kitchen, commands, outcomes, texts)
+        yield Course(kitchen, commands, outcomes, texts, exit_code)
     finally:
         commands.end_all()
         kitchen.tripwire.close()
@@ -116,3 +119,56 @@ def test_each_input_gets_its_answer(course: Course, case: Case) -> None:
     if outcome.answer.status != "refused":
         assert 1 == outcome.body["attempt"]
         assert dict(case.seen) == {key: outcome.body["result"][key] for key in case.seen}
+
+
+def test_nothing_hangs(course: Course) -> None:
+    """P9: each answer comes soon. The figures are printed; the bound is only against hangs."""
+    ran = {case.what: course.outcomes[case.file] for case in CASES if course.outcomes[case.file].body.get("attempt")}
+    for status in ("failed", "completed"):
+        seconds = {what: seen.seconds for what, seen in ran.items() if seen.answer.status == status}
+        slowest = max(seconds, key=lambda what: seconds[what])
+        median = statistics.median(seconds.values())
+        figures = f"median {median:.2f} s, slowest {seconds[slowest]:.2f} s ({slowest})"
+        sys.stdout.write(f"{len(seconds)} {status}: {figures}\n")
+    assert {} == {what: seen.seconds for what, seen in ran.items() if seen.seconds > _HANG_SECONDS}
+
+
+def test_nothing_breaks(course: Course) -> None:
+    """No traceback, no fault of reelmill's own; the farm stops well and leaves no attempt folder."""
+    assert 0 == course.exit_code
+    assert [] == [word for word in ("Traceback", "attempt_crashed", "internal_error") if word in course.texts["stderr"]]
+    assert [] == list((course.kitchen.root / ".reelmill" / "attempts").iterdir())
+
+
+def test_no_byte_from_outside_gets_in(course: Course) -> None:
+    """What lies outside the media root is in no answer, log, database or output, and no host was called."""
+    canary = course.kitchen.canary
+    assert [] == [where for where, text in course.texts.items() if canary in text]
+    made = [*course.kitchen.root.rglob("*.mp4"), *(course.commands.folder / "data").rglob("*")]
+    files = [path for path in made if path.is_file() and path.stat().st_size < 1 << 30 and not path.is_symlink()]
+    assert len(files) > 100
+    assert [] == [path.name for path in files if canary.encode() in path.read_bytes()]
+    with pytest.raises(BlockingIOError):
+        course.kitchen.tripwire.accept()
+
+
+def test_the_trap_would_spring(course: Course) -> None:
+    """The films outside do hold the canary, also behind a transcode: finding none is no accident."""
+    copied = course.commands.folder / "leaked.mp4"
+    course.kitchen.ffmpeg("-i", course.kitchen.outside / "secret.mp4", copied)
+    assert course.kitchen.canary.encode() in copied.read_bytes()
+
+
+def test_what_a_program_reads_is_json_and_what_is_read_at_a_terminal_is_harmless(course: Course) -> None:
+    """Every answer is valid JSON, whatever the names and the engine's words; nothing has an escape sequence."""
+    for where, text in course.texts.items():
+        if where.startswith("/jobs"):
+            json.loads(text)
+        assert "\x1b" not in text, where
+
+
+def test_only_what_completed_is_there(course: Course) -> None:
+    """A failed job publishes nothing; a completed one just what it says."""
+    results = [seen.body["result"]["output"] for seen in course.outcomes.values() if seen.answer.status == "completed"]
+    there = [str(path.relative_to(course.kitchen.root)) for path in (course.kitchen.root / "outputs").iterdir()]
+    assert sorted(results) == sorted(there)

@@ -19,7 +19,7 @@ INVALID = Failure(
     "input_error", "input_invalid", "The input is damaged, or its pictures are too large; copy or export it again."
 )
 TOO_LARGE = Failure(
-    "input_error", "input_too_large", "The input's picture is larger than 8K, which is the most allowed."
+    "input_error", "input_too_large", "The input's picture is larger than 8K, which is the most allowed; scale it down."
 )
 TOO_NARROW = Failure(
     "input_error",

@@ -136,9 +136,10 @@ def explain(exit_code: int, stderr: str, plan: EncodePlan) -> Failure:
             return rule.failure
     if killed:
         return _killed(-exit_code)
-    message = f"ffmpeg failed with exit code {exit_code}; the job's log has its messages"
     said = _last_words(text)
-    return Failure("runtime_error", "engine_failed", f"{message} (the last: {said})." if said else f"{message}.")
+    quote = f" (the last: {said})" if said else ""
+    message = f"ffmpeg failed with exit code {exit_code}; the job's log has its messages{quote}."
+    return Failure("runtime_error", "engine_failed", message)
 
 
 def _killed(number: int) -> Failure:

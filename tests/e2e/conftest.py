@@ -96,6 +96,10 @@ class Farm:
     def post(self, path: str, body: Any = None) -> Any:
         return self._http.post(path, json=body).raise_for_status().json()
 
+    def ask(self, method: str, path: str, body: bytes | None = None) -> httpx2.Response:
+        """The answer, whatever its status."""
+        return self._http.request(method, path, content=body, headers={"Content-Type": "application/json"})
+
     def family(self) -> list[psutil.Process]:
         """What the farm has started: its probe and its engines."""
         return psutil.Process(self.process.pid).children(recursive=True)

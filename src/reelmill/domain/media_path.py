@@ -29,7 +29,7 @@ def check_media_path(field: str, path: str, root: Path | None = None) -> str:
     if _CONTROL.search(path):
         raise InvalidField(field, f"{path[:200]!r} contains a control character, such as a line break; rename the file")
     if len(path.encode(errors="surrogatepass")) > _MAX_PATH_BYTES:
-        raise InvalidField(field, f"is longer than {_MAX_PATH_BYTES} bytes")
+        raise InvalidField(field, f"is longer than {_MAX_PATH_BYTES} bytes; use a shorter path")
     pure = PurePosixPath(path)
     if pure.is_absolute():
         if root is None or not pure.is_relative_to(root):
@@ -41,9 +41,9 @@ def check_media_path(field: str, path: str, root: Path | None = None) -> str:
     if not parts or ".." in parts:
         raise InvalidField(field, f"{path!r} must name a file under the media root, without '..'")
     if parts[0] == PRIVATE_FOLDER:
-        raise InvalidField(field, f"{path!r} lies in reelmill's own folder {PRIVATE_FOLDER}/")
+        raise InvalidField(field, f"{path!r} lies in reelmill's own folder {PRIVATE_FOLDER}/; choose another place")
     if any(len(part.encode(errors="surrogatepass")) > _MAX_NAME_BYTES for part in parts):
-        raise InvalidField(field, f"has a name longer than {_MAX_NAME_BYTES} bytes")
+        raise InvalidField(field, f"has a name longer than {_MAX_NAME_BYTES} bytes; use a shorter one")
     return str(pure)
 
 
@@ -53,7 +53,11 @@ def resolve(field: str, root: Path, relative: str) -> Path:
     try:
         real = (real_root / check_media_path(field, relative)).resolve()
     except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
-        raise InvalidField(field, f"{relative!r} is a link that runs in a circle, or cannot be followed") from error
+        raise InvalidField(
+            field, f"{relative!r} is a link that runs in a circle, or cannot be followed; name the file itself"
+        ) from error
     if not real.is_relative_to(real_root):
-        raise InvalidField(field, f"{relative!r} is a link that leads out of the media root")
+        raise InvalidField(
+            field, f"{relative!r} is a link that leads out of the media root; move or copy the file under the root"
+        )
     return real

@@ -24,6 +24,7 @@ SYNTHETIC_SECONDS = 10.0
 MIN_SECONDS, MAX_SECONDS = 0.1, 86_400.0
 CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
 _MAX_KEY_CHARS = 200
+_MAX_STEM_BYTES = 160  # the whole name must stay under 255, whatever script it is written in
 
 
 class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -120,7 +121,8 @@ def _choose_output(
     if asked is None and source is None:
         return f"outputs/{job_id}.mp4"  # all of our own making
     if asked is None:
-        asked = f"outputs/{PurePosixPath(source or '').stem[:80]}-{scenario.name}-{job_id}.mp4"
+        stem = PurePosixPath(source or "").stem.encode(errors="surrogatepass")[:_MAX_STEM_BYTES].decode(errors="ignore")
+        asked = f"outputs/{stem}-{scenario.name}-{job_id}.mp4"
     output = check_media_path("parameters.output", asked, media_root)
     if PurePosixPath(output).suffix.lower() not in CONTAINERS:
         raise InvalidField("parameters.output", f"{output!r} must end in {' or '.join(CONTAINERS)}")

@@ -226,5 +226,7 @@ def _printable(text: str) -> str:
 
 def _output_of(parameters: Parameters) -> str:
     if parameters.output is None:
-        raise AttemptFailed(Failure("user_error", "output_missing", "The job names no output."))
+        raise AttemptFailed(
+            Failure("user_error", "output_missing", "The job names no output; submit it again with one.")
+        )
     return parameters.output

@@ -19,7 +19,28 @@ INVALID = Failure(
     "input_error", "input_invalid", "The input is damaged, or its pictures are too large; copy or export it again."
 )
 TOO_LARGE = Failure(
-    "input_error", "input_too_large", "The input's picture is larger than 8K, which is the most allowed."
+    "input_error", "input_too_large", "The input's picture is larger than 8K, which is the most allowed; scale it down."
+)
+TOO_NARROW = Failure(
+    "input_error",
+    "input_too_narrow",
+    "The input's picture is so much longer than wide that nothing is left of one side at the scenario's size; "
+    "crop it, or choose a larger scenario.",
+)
+TOO_LONG = Failure(
+    "input_error",
+    "input_too_long",
+    "The input says that it lasts longer than 24 hours, the most that one job encodes; cut it, ask for a `duration`, "
+    "or write it anew if it does not really last that long.",
+)
+ENCRYPTED = Failure(
+    "input_error", "input_encrypted", "The input is encrypted; give a file that plays without a key or a licence."
+)
+AUDIO_UNSUPPORTED = Failure(
+    "input_error",
+    "audio_unsupported",
+    "The input's sound has a rate or an arrangement of channels that AAC does not have; convert it, for example to "
+    "5.1 or stereo at 48 kHz.",
 )
 NO_VIDEO = Failure("input_error", "no_video_stream", "The input has no video; give a file with a video stream.")
 UNSUPPORTED = Failure(

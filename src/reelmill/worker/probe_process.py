@@ -40,6 +40,7 @@ from reelmill.worker.media_info import (
 _ADDRESS_SPACE = 2 * 1024**3
 _OPEN_FILES = 64
 _PACKETS_TO_A_PICTURE = 64
+_SAMPLE_BYTES = 1 << 20
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
 
@@ -90,7 +91,10 @@ def answer(request: ProbeRequest) -> ProbeReply:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  a FIFO would block, a device would not end
             return ProbeReply(failure=input_failure.IS_FOLDER)
         with _open(path) as container:
-            return _look(container, request.count_frames)
+            reply = _look(container, request.count_frames)
+        if reply.failure == input_failure.INVALID and _claims_too_many_pixels(path):
+            return ProbeReply(failure=input_failure.TOO_LARGE)
+        return reply
     except MemoryError:
         return ProbeReply(failure=input_failure.TOO_LARGE)
     except (FFmpegError, OSError, ValueError) as error:
@@ -107,6 +111,13 @@ def _open(path: str) -> InputContainer:
     return av.open(f"file:{path}", options=options, metadata_errors="replace")
 
 
+def _claims_too_many_pixels(path: str) -> bool:
+    """Whether the headers say so: opened with the limit, such a stream has no size at all. Nothing is decoded."""
+    options = {"format_whitelist": ",".join(MEDIA_FORMATS), "protocol_whitelist": ",".join(MEDIA_PROTOCOLS)}
+    with av.open(f"file:{path}", options={**options, "probesize": "32", "analyzeduration": "0"}) as container:
+        return any(stream.width * stream.height > MAX_PIXELS for stream in container.streams.video)
+
+
 def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
     films = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
     video = next(films, None)
@@ -117,6 +128,8 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
         return ProbeReply(failure=input_failure.UNSUPPORTED)
     duration = container.duration / av.time_base if container.duration is not None else 0.0
     frames, video_duration, fps = video.frames, _stated_duration(video), video.average_rate or video.guessed_rate
+    if container.format.name == "avi" and fps:  # its length is made from what is there, its frames are a claim
+        duration = max(duration, float(frames / fps))
     sar = video.sample_aspect_ratio or Fraction(1)
     if count_frames or duration <= 0:
         frames, seconds = _count(container, video)
@@ -126,6 +139,9 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
         return ProbeReply(failure=input_failure.INVALID)
     if context.width * context.height > MAX_PIXELS:
         return ProbeReply(failure=input_failure.TOO_LARGE)
+    rotation, encrypted = _first_picture(container, video, rewind=count_frames)
+    if encrypted:
+        return ProbeReply(failure=input_failure.ENCRYPTED)
     info = MediaInfo(
         container=our_container_name(container.format.name),
         duration=duration,
@@ -136,7 +152,7 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
         video_duration=video_duration,
         frames=frames,
         sar=(sar.numerator, sar.denominator) if sar > 0 else (1, 1),
-        rotation=_rotation(container, video, rewind=count_frames),
+        rotation=rotation,
         audio_codecs=tuple(_codec_name(stream) for stream in container.streams.audio),
     )
     return ProbeReply(info=info)
@@ -179,20 +195,22 @@ def _count(container: InputContainer, video: VideoStream) -> tuple[int, float]:
     return frames, float((last - first) * video.time_base)
 
 
-def _rotation(container: InputContainer, video: VideoStream, *, rewind: bool) -> int:
-    """Degrees by which a player turns the picture: a property of the first picture, the only one that is decoded."""
+def _first_picture(container: InputContainer, video: VideoStream, *, rewind: bool) -> tuple[int, bool]:
+    """Degrees by which a player turns the first picture, the only one that is decoded; and whether it is encrypted."""
     video.codec_context.thread_count = 1
     try:
         if rewind:
             container.seek(0)
         for number, packet in enumerate(container.demux(video)):
+            if packet.has_sidedata("encryption_info"):
+                return 0, True
             for frame in packet.decode():
-                return round(frame.rotation) % 360
+                return round(frame.rotation) % 360, False
             if number >= _PACKETS_TO_A_PICTURE:
                 break
     except (FFmpegError, ValueError):
         pass  # the engine will say what is wrong with the pictures
-    return 0
+    return 0, False
 
 
 def _failure(path: str, error: Exception) -> Failure:
@@ -207,9 +225,23 @@ def _failure(path: str, error: Exception) -> Failure:
         case errno.EACCES | errno.EPERM:
             return input_failure.PERMISSION
         case errno.EIO | errno.ESTALE:
+            if _can_be_read(path):  # libav's word for several kinds of damage, too
+                return input_failure.INVALID
             return Failure("platform_error", "io_error", "The input could not be read; check its disk or share.")
         case _:
             return input_failure.NOT_MEDIA  # among them EINVAL: a format that is not on the list
+
+
+def _can_be_read(path: str) -> bool:
+    """Whether the disk gives the file's beginning and end."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  the name may be no text
+            file.read(_SAMPLE_BYTES)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _SAMPLE_BYTES))
+            file.read(_SAMPLE_BYTES)
+    except OSError:
+        return False
+    return True
 
 
 def _begins_like_mp4(path: str) -> bool:

@@ -23,31 +23,47 @@ def verify(plan: EncodePlan, info: MediaInfo) -> Failure | None:
         ("size", f"{plan.width}x{plan.height}", f"{info.width}x{info.height}"),
         ("pixel shape", "1:1", f"{info.sar[0]}:{info.sar[1]}"),
         ("rotation", "0", str(info.rotation)),
-        ("number of audio streams", str(len(plan.audio)), str(len(info.audio_codecs))),
     ):
         if expected != found:
             return _wrong(f"its {what} is {found}, and {expected} was asked for")
     if abs(info.fps - plan.scenario.fps) > plan.scenario.fps * _FPS_SLACK:
         return _wrong(f"its frame rate is {info.fps:g}, and {plan.scenario.fps} was asked for")
-    return _check_length(plan, info)
+    return _check_audio(plan, info) or _check_length(plan, info)
+
+
+def _check_audio(plan: EncodePlan, info: MediaInfo) -> Failure | None:
+    expected, found = len(plan.audio), len(info.audio_codecs)
+    if found == expected:
+        return None
+    if found < expected and plan.source is not None:
+        return Failure(
+            "input_error",
+            "input_invalid",
+            f"The input names {expected} audio tracks, and {found} could be encoded: the others are empty or damaged; "
+            "remove them from it, or export it again.",
+        )
+    return _wrong(f"its number of audio streams is {found}, and {expected} was asked for")
 
 
 def _check_length(plan: EncodePlan, info: MediaInfo) -> Failure | None:
     fps = plan.scenario.fps
     if abs(info.duration - plan.duration) > _slack(plan, plan.duration):
-        return _wrong_length(plan, f"lasts {info.duration:.2f} s", f"{plan.duration:.2f} s", info.duration)
+        return _wrong_length(
+            plan, f"lasts {info.duration:.2f} s", f"{plan.duration:.2f} s", info.duration, plan.duration
+        )
     # Where the source does not tell how long its picture lasts, the output's frames must at least fill its own.
     picture = plan.video_duration if plan.video_duration is not None else info.video_duration
     if picture is not None and abs(info.frames - picture * fps) > _slack(plan, picture) * fps:
         expected = f"about {round(picture * fps)}"
-        return _wrong_length(plan, f"has {info.frames} frames", expected, info.frames / fps)
+        return _wrong_length(plan, f"has {info.frames} frames", expected, info.frames / fps, picture)
     return None
 
 
 def _slack(plan: EncodePlan, seconds: float) -> float:
     frame = 1 / plan.scenario.fps
     if plan.source is not None and plan.source.fps > 0:
-        frame = max(frame, 1 / plan.source.fps)  # how long the last picture stays is the source's guess
+        # How long the last picture stays is the source's guess; but not longer than the whole film.
+        frame = max(frame, min(1 / plan.source.fps, plan.duration))
     return max(_LEAST_SLACK_SECONDS, 2 * frame, _RELATIVE_SLACK * seconds)
 
 
@@ -56,13 +72,20 @@ def _wrong(what: str) -> Failure:
     return Failure("runtime_error", "output_invalid", message)
 
 
-def _wrong_length(plan: EncodePlan, found: str, expected: str, seconds: float) -> Failure:
-    if plan.source is not None and seconds < (plan.video_duration or plan.duration):
+def _wrong_length(plan: EncodePlan, found: str, expected: str, seconds: float, promised: float) -> Failure:
+    if plan.source is not None and seconds < promised:
         # The engine called it a success, so it came to the end of what there was to read.
         return Failure(
             "input_error",
             "input_truncated",
             f"The output {found} where the input promises {expected}: part of the input is missing or damaged; "
+            "copy or export it again.",
+        )
+    if plan.source is not None and plan.limit is None:
+        return Failure(
+            "input_error",
+            "input_invalid",
+            f"The output {found} where the input promises {expected}: the input's header, or its times, are wrong; "
             "copy or export it again.",
         )
     return _wrong(f"it {found}, and {expected} was expected")

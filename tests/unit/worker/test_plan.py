@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from reelmill.worker.engines.engine import EncodePlan, Reading, fit, without_standstill
+from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 
 PlanFor = Callable[..., EncodePlan]
@@ -22,12 +23,28 @@ PlanFor = Callable[..., EncodePlan]
         ((2048, 858), (1920, 804)),
         ((1080, 1920), (608, 1080)),
         ((10, 4000), (2, 1080)),
-        ((4000, 1), (1920, 2)),
     ],
 )
 def test_a_picture_fills_its_box_and_keeps_its_aspect(display: tuple[int, int], expected: tuple[int, int]) -> None:
     """The output is the largest even size in the scenario's box with the source's aspect."""
     assert expected == fit(display, (1920, 1080))
+
+
+@pytest.mark.parametrize("display", [(4000, 1), (1, 4000), (2000, 2)])
+def test_a_picture_of_which_nothing_would_be_left_is_refused(display: tuple[int, int]) -> None:
+    """P9: a side of less than two pixels is a failure of the input's, not a distorted film."""
+    with pytest.raises(AttemptFailed) as caught:
+        fit(display, (1280, 720))
+    assert "input_too_narrow" == caught.value.failure.code
+
+
+def test_an_input_that_claims_more_than_a_day_is_refused_unless_cut(source: MediaInfo, plan_for: PlanFor) -> None:
+    """P9: a header's lie does not keep an engine busy for days."""
+    endless = msgspec.structs.replace(source, duration=86_401.0)
+    with pytest.raises(AttemptFailed) as caught:
+        plan_for(source=endless)
+    assert "input_too_long" == caught.value.failure.code
+    assert 4.0 == plan_for(source=endless, duration=4.0).duration
 
 
 def test_aspect_counts_as_a_player_shows_it(source: MediaInfo, plan_for: PlanFor) -> None:

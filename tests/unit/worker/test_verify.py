@@ -40,11 +40,8 @@ def test_the_right_output_passes(source: MediaInfo, plan_for: PlanFor) -> None:
         ({"width": 1918}, "size"),
         ({"sar": (4, 3)}, "pixel shape"),
         ({"rotation": 90}, "rotation"),
-        ({"audio_codecs": ()}, "audio"),
         ({"audio_codecs": ("aac", "aac")}, "audio"),
         ({"fps": 29.0}, "frame rate"),
-        ({"duration": 10.5}, "lasts"),
-        ({"frames": 320}, "frames"),
     ],
 )
 def test_each_departure_is_named(source: MediaInfo, plan_for: PlanFor, change: dict[str, Any], word: str) -> None:
@@ -63,6 +60,32 @@ def test_a_short_output_of_a_real_input_blames_the_input(
     failure = verify(plan_for(source=source), msgspec.structs.replace(GOOD, **change))
     assert failure is not None
     assert (failure.reason, failure.code) == ("input_error", "input_truncated")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"duration": 10.5}, "lasts"), ({"frames": 320}, "frames"), ({"audio_codecs": ()}, "audio tracks")],
+)
+def test_what_does_not_fit_the_inputs_own_words_blames_the_input(
+    source: MediaInfo, plan_for: PlanFor, change: dict[str, Any], word: str
+) -> None:
+    """A header that promised less than there was, or a track in which there is nothing: `input_invalid`."""
+    failure = verify(plan_for(source=source), msgspec.structs.replace(GOOD, **change))
+    assert failure is not None
+    assert ("input_error", "input_invalid", True) == (failure.reason, failure.code, word in failure.message)
+
+
+def test_a_cut_that_is_too_long_blames_the_engine(source: MediaInfo, plan_for: PlanFor) -> None:
+    """Where to cut was not the input's word."""
+    failure = verify(plan_for(source=source, duration=5.0), GOOD)
+    assert failure is not None
+    assert "output_invalid" == failure.code
+
+
+def test_a_picture_cannot_stay_longer_than_its_film(source: MediaInfo, plan_for: PlanFor) -> None:
+    """An input that claims a picture in ten minutes does not excuse an output of any length."""
+    still = msgspec.structs.replace(source, fps=1 / 600, duration=2.0, video_duration=2.0)
+    assert verify(plan_for(source=still), msgspec.structs.replace(GOOD, duration=7.1, frames=213)) is not None
 
 
 def test_a_short_synthetic_output_blames_the_engine(plan_for: PlanFor) -> None:

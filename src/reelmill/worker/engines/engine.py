@@ -10,11 +10,15 @@ import msgspec
 
 from reelmill.domain.attempt import Grant
 from reelmill.domain.failure import Failure
-from reelmill.domain.request import CONTAINERS, SYNTHETIC_SECONDS
+from reelmill.domain.request import CONTAINERS, MAX_SECONDS, SYNTHETIC_SECONDS
 from reelmill.domain.scenario import Scenario
+from reelmill.worker import input_failure
+from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 
 AudioHandling = Literal["copy", "encode"]
+
+_LEAST_SIDE = 2
 
 
 class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +103,8 @@ class Engine(Protocol):
 def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, output_path: Path) -> EncodePlan:
     """What exactly is encoded for a grant; pure. ``source`` and ``input_path`` come together, or not at all.
 
-    A real input keeps its length (or is cut to ``parameters.duration``), its aspect and its audio.
+    A real input keeps its length (or is cut to ``parameters.duration``), its aspect and its audio. AttemptFailed
+    when it cannot: input_too_narrow, input_too_long.
     """
     scenario, parameters = grant.scenario, grant.parameters
     width, height = scenario.width, scenario.height
@@ -111,6 +116,8 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
         width, height = fit(source.display_size, (width, height))
         limit = asked if asked is not None and asked < source.duration else None
         duration = source.duration if limit is None else limit
+        if duration > MAX_SECONDS:
+            raise AttemptFailed(input_failure.TOO_LONG)
         video_duration = None if source.video_duration is None else min(source.video_duration, duration)
         audio = tuple("copy" if codec == "aac" else "encode" for codec in source.audio_codecs)
     return EncodePlan(
@@ -131,14 +138,16 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
 
 
 def fit(display: tuple[float, float], box: tuple[int, int]) -> tuple[int, int]:
-    """The largest even size inside ``box`` with the aspect of ``display``; at least 2 x 2."""
+    """The largest even size inside ``box`` with the aspect of ``display``; AttemptFailed when a side vanishes."""
     scale = min(box[0] / display[0], box[1] / display[1])
+    if min(display) * scale < _LEAST_SIDE:
+        raise AttemptFailed(input_failure.TOO_NARROW)
     return _even(display[0] * scale, box[0]), _even(display[1] * scale, box[1])
 
 
 def _even(length: float, most: int) -> int:
     # The encoders' 4:2:0 pictures have half-size colour planes, so odd sizes are refused.
-    return max(2, min(2 * round(length / 2), most - most % 2))
+    return max(_LEAST_SIDE, min(2 * round(length / 2), most - most % 2))
 
 
 def follow(engine: Engine, plan: EncodePlan, on_reading: Callable[[Reading], None]) -> Callable[[str], bool]:

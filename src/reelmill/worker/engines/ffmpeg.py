@@ -26,6 +26,7 @@ _GOP_SECONDS = 2
 _SVT_MOST_PARALLEL = 6  # the top of SVT-AV1's own scale, which is levels and not threads
 _VP9_TILE_WIDTH = 256  # the codec's least tile width: more columns than this allows are ignored
 _AOM_FASTEST = 8
+_OVERRUN, _OVERRUN_SECONDS = 1.05, 5.0  # more than the check of the output forgives, so a cut one never passes
 
 
 class FfmpegEngine(msgspec.Struct, frozen=True):
@@ -168,9 +169,10 @@ def _audio(plan: EncodePlan) -> list[str]:
 
 
 def _output(plan: EncodePlan) -> list[str]:
-    limit = plan.duration if plan.source is None else plan.limit
+    # An input may lie about its length: what goes on far beyond it is no longer worth encoding.
+    limit = plan.limit or (plan.duration if plan.source is None else plan.duration * _OVERRUN + _OVERRUN_SECONDS)
     return [
-        *([] if limit is None else ["-t", f"{limit:.6f}"]),
+        *("-t", f"{limit:.6f}"),
         *([] if plan.source is None else ["-map_metadata", "0"]),
         *(["-movflags", "+faststart"] if plan.container == "mp4" else []),
         *("-f", plan.container, "-y", f"file:{plan.output_path}"),

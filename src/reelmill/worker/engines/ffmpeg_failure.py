@@ -95,6 +95,10 @@ RULES: tuple[Rule, ...] = (
         r"unknown encoder|encoder not found|error selecting an encoder|unrecognized option|option .* not found",
     ),
     Rule(IO_ERROR, r"input/output error|stale file handle"),
+    Rule(
+        input_failure.AUDIO_UNSUPPORTED,
+        r"unsupported channel (?:layout|count)|sample rate \S+ is not supported",
+    ),
     Rule(input_failure.NO_VIDEO, r"matches no streams|does not contain any stream"),
     Rule(input_failure.TOO_LARGE, r"exceeds specified max pixel count|picture size \S+ is invalid"),
     Rule(input_failure.NOT_MEDIA, r"not on whitelist|detected only with low score"),
@@ -132,9 +136,10 @@ def explain(exit_code: int, stderr: str, plan: EncodePlan) -> Failure:
             return rule.failure
     if killed:
         return _killed(-exit_code)
-    message = f"ffmpeg failed with exit code {exit_code}; the job's log has its messages"
     said = _last_words(text)
-    return Failure("runtime_error", "engine_failed", f"{message} (the last: {said})." if said else f"{message}.")
+    quote = f" (the last: {said})" if said else ""
+    message = f"ffmpeg failed with exit code {exit_code}; the job's log has its messages{quote}."
+    return Failure("runtime_error", "engine_failed", message)
 
 
 def _killed(number: int) -> Failure:

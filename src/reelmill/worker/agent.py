@@ -195,6 +195,8 @@ class Worker(Service):
         """What a master gives; None when none answers."""
         if await self._health.run_once() is not None:  # what has just failed for want of room would fail again
             return []
+        if self._draining:  # since then: the word that takes a claim back would have come before this claim
+            return []
         self._claim_number += 1
         offer = Offer(self.node.id, self.node.name, self.node.capabilities, self._free, self._live)
         self._asks = True

@@ -18,7 +18,41 @@ def _confinement(name: str, old: str, new: str, caught_by: str) -> Break:
     return Break(name, "src/reelmill/worker/confinement.py", old, new, (suite,), caught_by)
 
 
+PLAN = ("tests/unit/worker/test_plan.py",)
+
 WORKER = [
+    Break(
+        "an input may be as long as it says",
+        "src/reelmill/worker/engines/engine.py",
+        "if duration > MAX_SECONDS:",
+        "if duration < 0:",
+        PLAN,
+        "test_an_input_that_claims_more_than_a_day_is_refused_unless_cut",
+    ),
+    Break(
+        "what goes on beyond its length is encoded on and on",
+        "src/reelmill/worker/engines/ffmpeg.py",
+        "plan.duration * _OVERRUN + _OVERRUN_SECONDS)",
+        "plan.duration * 1e6)",
+        PLAN,
+        "test_an_input_that_goes_on_beyond_its_length_is_cut_off",
+    ),
+    Break(
+        "a claimed picture of ten minutes excuses any length",
+        "src/reelmill/worker/verify.py",
+        "min(1 / plan.source.fps, plan.duration)",
+        "1 / plan.source.fps",
+        ("tests/unit/worker/test_verify.py",),
+        "test_a_picture_cannot_stay_longer_than_its_film",
+    ),
+    Break(
+        "a broken header is blamed on the disk",
+        "src/reelmill/worker/probe_process.py",
+        "if _can_be_read(path):",
+        "if not path:",
+        ("tests/integration/worker/test_probe.py",),
+        "test_what_libav_calls_an_error_of_the_disk_may_be_the_file",
+    ),
     Break(
         "a job waits for a node in trouble",
         "src/reelmill/store/nodes.py",

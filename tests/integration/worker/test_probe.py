@@ -96,6 +96,15 @@ async def test_what_is_not_a_film_is_refused_by_name(probe: Probe, make_media: M
     assert not [failure for failure in found.values() if failure.retryable]
 
 
+async def test_what_libav_calls_an_error_of_the_disk_may_be_the_file(
+    probe: Probe, make_media: MakeMedia, tmp_path: Path
+) -> None:
+    """P9: a Matroska file cut in its header is the file's fault, and not tried again."""
+    (tmp_path / "head.mkv").write_bytes(make_media("film.mkv").read_bytes()[:100])
+    failure = await failure_of(probe, tmp_path / "head.mkv")
+    assert ("input_invalid", False) == (failure.code, failure.retryable)
+
+
 async def test_playlists_and_scripts_lead_nowhere(probe: Probe, make_media: MakeMedia, tmp_path: Path) -> None:
     """A playlist or a concat script, whatever its name, opens no other file."""
     film = make_media("secret.mp4")

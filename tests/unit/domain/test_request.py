@@ -45,6 +45,16 @@ def test_an_input_names_the_output_and_its_length_is_its_own() -> None:
     assert f"outputs/bunny-1080p30-h264-{JOB_ID}.mp4" == job.parameters.output
 
 
+@pytest.mark.parametrize("stem", ["n" * 251, "🎬" * 62, "é" * 120])
+def test_the_longest_name_of_an_input_still_names_its_output(stem: str) -> None:
+    """Names are limited in bytes: what is kept of the input's is whole letters, and leaves room for the rest."""
+    output = take({"input": f"{stem}.mp4"}).parameters.output
+
+    assert output is not None
+    kept = output.removeprefix("outputs/").removesuffix(f"-1080p30-h264-{JOB_ID}.mp4")
+    assert (True, True) == (stem.startswith(kept), len(output.encode()) <= 255)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from reelmill.worker.engines.engine import EncodePlan, Reading, fit, without_standstill
+from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
+from reelmill.worker.verify import verify
 
 PlanFor = Callable[..., EncodePlan]
 
@@ -45,6 +48,26 @@ def test_an_input_that_claims_more_than_a_day_is_refused_unless_cut(source: Medi
         plan_for(source=endless)
     assert "input_too_long" == caught.value.failure.code
     assert 4.0 == plan_for(source=endless, duration=4.0).duration
+
+
+def test_an_input_that_goes_on_beyond_its_length_is_cut_off(source: MediaInfo, plan_for: PlanFor) -> None:
+    """P9: the cut lies far enough behind the length that it claims for the output to be refused, never shortened."""
+    plan = plan_for(source=source)
+    argv = FfmpegEngine(Path("/ffmpeg"), {"h264": "libx264"}).command(plan)
+    limit = float(argv[argv.index("-t") + 1])
+    overlong = MediaInfo(
+        container="mp4",
+        duration=limit,
+        codec="h264",
+        width=plan.width,
+        height=plan.height,
+        fps=30.0,
+        frames=int(limit * 30),
+        audio_codecs=("aac",),
+    )
+    failure = verify(plan, overlong)
+    assert failure is not None
+    assert (True, "input_invalid") == (limit < 20, failure.code)
 
 
 def test_aspect_counts_as_a_player_shows_it(source: MediaInfo, plan_for: PlanFor) -> None:

@@ -128,11 +128,14 @@ class WorkerMachine:
         self.is_ending = False
         self.process.run(self.worker.start())
 
-    async def end(self, patience: float) -> None:
-        """Like SIGTERM, and a second one when it takes longer than ``patience``."""
+    async def drain(self, patience: float) -> None:
+        """Let it end its jobs, for so many seconds at most."""
         self.is_ending = True
         drain = self.process.run(self.worker.drain())
         await asyncio.wait({drain}, timeout=patience)
+
+    async def stop(self) -> None:
+        """Let it give back what it has, and leave."""
         stop = self.process.run(self.worker.stop())
         await asyncio.wait({stop}, timeout=60)
         self.process.kill()

@@ -59,7 +59,7 @@ async def _end_a_worker(world: World) -> None:
     machine = world.workers[name]
     if machine.is_ending or machine.process.is_dead:
         return
-    await machine.end(world.rng.choice([1.0, 10.0, 60.0]))
+    await world.end_worker(name, world.rng.choice([1.0, 10.0, 60.0]))
     await asyncio.sleep(world.rng.uniform(0.1, 5))
     if world.workers[name] is machine:
         world.start_worker(name)
@@ -68,7 +68,7 @@ async def _end_a_worker(world: World) -> None:
 async def _kill_a_master(world: World) -> None:
     name = world.rng.choice(list(world.masters))
     machine = world.masters[name]
-    machine.process.kill()
+    world.kill_master(name)
     await asyncio.sleep(world.rng.uniform(0.1, 20))
     if world.masters[name] is machine:
         world.start_master(name)

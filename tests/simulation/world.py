@@ -76,6 +76,7 @@ class World:
         self.fates: dict[str, Fate] = {}
         self.keys: dict[str, str] = {}
         """The ids of the jobs that a client was told of, by its own keys."""
+        self.masters_changed_at = 0.0
         self.orders: dict[AttemptKey, Order] = {}
         self._generations: Counter[str] = Counter()
         self._submitted = self._drawn = 0
@@ -90,7 +91,23 @@ class World:
     def start_master(self, name: str) -> None:
         """Start it, or start it again."""
         self._generations[name] += 1
+        self.masters_changed_at = self.loop.time()
         self.masters[name] = MasterMachine(self, f"{name}.{self._generations[name]}")
+
+    def kill_master(self, name: str) -> None:
+        """Whatever it was doing."""
+        self.masters[name].process.kill()
+        self.masters_changed_at = self.loop.time()
+
+    async def end_worker(self, name: str, patience: float) -> None:
+        """Like SIGTERM, and a second one when it takes longer than ``patience``."""
+        machine = self.workers[name]
+        await machine.drain(patience)
+        began = self.loop.time()
+        deaf = any(master.process.is_dead for master in self.masters.values())
+        await machine.stop()
+        if deaf or self.masters_changed_at >= began:  # nobody may have heard that it gives its jobs back
+            self.excused.add(machine.process.name)
 
     def start_worker(self, name: str) -> None:
         """Start it, or start it again: with an id of its own."""
@@ -145,7 +162,8 @@ class World:
         """A user's word about some job; not all make sense."""
         if not self.keys:
             return
-        job_id = job_id or self.rng.choice(list(self.keys.values()))
+        encoded = sorted(engine.key.job_id for engine in self.engines)
+        job_id = job_id or self.rng.choice(encoded if encoded and self.rng.random() < 0.6 else list(self.keys.values()))
         action = action or self.rng.choice(ACTIONS)
         before = self._look(job_id)
         after = await self._ask(lambda farm: act_on(farm, job_id, action))

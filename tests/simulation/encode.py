@@ -81,6 +81,9 @@ class SimulatedEngine:
                 if fate == "poison" and left < seconds / 2:
                     world.crash(self.process)
                     await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            world.look_at_end(self)
+            raise
         finally:
             world.engines.discard(self)
         if not self._output.parent.exists():  # it is garbage by now: the attempt was over long ago

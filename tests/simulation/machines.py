@@ -125,7 +125,7 @@ class WorkerMachine:
             beat_seconds=BEAT_SECONDS,
             make_attempt=SimulatedAttempt,
         )
-        self.is_ending = False
+        self.is_ending = self.is_stopping = False
         self.process.run(self.worker.start())
 
     async def drain(self, patience: float) -> None:
@@ -136,6 +136,7 @@ class WorkerMachine:
 
     async def stop(self) -> None:
         """Let it give back what it has, and leave."""
+        self.is_stopping = True
         stop = self.process.run(self.worker.stop())
         await asyncio.wait({stop}, timeout=60)
         self.process.kill()

@@ -36,6 +36,7 @@ def test_no_seed_breaks_a_promise() -> None:
     ended = run("0", str(SEEDS))
     assert (0, "") == (ended.returncode, ended.stderr), ended.stdout
     assert f"{SEEDS} seeds" in ended.stdout
+    sys.stdout.write(f"\n{ended.stdout}")
 
 
 def test_a_seed_replays_exactly() -> None:

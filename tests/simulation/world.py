@@ -103,11 +103,10 @@ class World:
         """Like SIGTERM, and a second one when it takes longer than ``patience``."""
         machine = self.workers[name]
         await machine.drain(patience)
-        began = self.loop.time()
-        deaf = any(master.process.is_dead for master in self.masters.values())
+        began, was_heard = self.loop.time(), self._is_heard(0)
         await machine.stop()
-        if deaf or self.masters_changed_at >= began:  # nobody may have heard that it gives its jobs back
-            self.excused.add(machine.process.name)
+        if not was_heard or not self._is_heard(self.loop.time() - began):
+            self.excused.add(machine.process.name)  # nobody may know that it gives its jobs back
 
     def start_worker(self, name: str) -> None:
         """Start it, or start it again: with an id of its own."""
@@ -207,6 +206,20 @@ class World:
             return
         if order.action == "cancel" or (order.action == "pause" and not engine.is_paused):
             self.violations.append(f"{_name(key)} is encoded {now - order.at:.1f} s after its {order.action}")
+
+    def look_at_end(self, engine: SimulatedEngine) -> None:
+        """An engine that its worker ended although the store still waits for it, and masters listened all the time."""
+        key, row = engine.key, self._look(engine.key.job_id)
+        is_valid = row.attempt == key.attempt and row.lease_until is not None
+        machine = self.well[engine.process.name]
+        is_wanted = is_valid and not machine.is_stopping and not engine.is_paused
+        if self.is_kind and is_wanted and self._is_heard(LEASE_SECONDS):
+            self.violations.append(f"{_name(key)} was ended by {engine.process.name}, which could have renewed it")
+
+    def _is_heard(self, seconds: float) -> bool:
+        """Whether all masters have been there for so long."""
+        is_complete = not any(master.process.is_dead for master in self.masters.values())
+        return is_complete and self.loop.time() - self.masters_changed_at >= seconds
 
 
 def _insert(jobs: list[NewJob]) -> Callable[[Tx, Rules], list[Accepted | Conflict]]:

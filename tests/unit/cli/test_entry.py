@@ -79,7 +79,17 @@ def test_a_status_that_no_job_has_lists_those_that_one_can(
 @pytest.mark.parametrize("delay", [0.01, 0.03, 0.06, 0.1])
 def test_ctrl_c_while_it_starts_is_quiet(delay: float) -> None:
     """Nothing on stderr, whenever it comes while the command loads what it needs."""
-    code = "import sys; from reelmill.cli.main import run; sys.stdout.write('x'); sys.stdout.flush(); run()"
+    code = """if True:
+        import sys
+        from reelmill.cli.main import run
+        class Arguments(list):  # tells when they are read: only then has the command begun
+            def __getitem__(self, which):
+                sys.stdout.write("x")
+                sys.stdout.flush()
+                return super().__getitem__(which)
+        sys.argv = Arguments(sys.argv)
+        run()
+    """
     child = subprocess.Popen(
         [sys.executable, "-c", code, "jobs", "wait", "1", "--master", "http://127.0.0.1:9"],
         stdout=subprocess.PIPE,

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.job import Job
 from reelmill.store.counts import read_counts
-from reelmill.store.listing import Transition
+from reelmill.store.listing import Transition, read_history
 from reelmill.worker.publish import list_attempts
 from tests.history_checker import violations
 from tests.simulation.encode import content
 from tests.simulation.world import World
 
-_STEPS = (
-    "SELECT sequence_number, at, from_status, to_status, attempt, node_name, reason FROM history "
-    "ORDER BY sequence_number, id"
-)
-
 
 async def check(world: World, jobs: Sequence[Job]) -> list[str]:
     """A sentence for each promise that was broken."""
-    histories = _read_histories(world, jobs)
+    histories = await world.store.read(lambda tx: {job.id: read_history(tx, job) for job in jobs})
     counts: Counter[str] = Counter()
     for key, n in (await world.store.read(read_counts)).items():
         counts[key.status] += n
@@ -34,23 +29,6 @@ async def check(world: World, jobs: Sequence[Job]) -> list[str]:
     if left:
         found.append(f"the folders of {len(left)} attempts are left")
     return found
-
-
-def _read_histories(world: World, jobs: Sequence[Job]) -> dict[str, list[Transition]]:
-    steps: defaultdict[int, list[Transition]] = defaultdict(list)
-    for row in world.store.peek(_STEPS):
-        steps[row.sequence_number].append(
-            Transition(
-                at=row.at,
-                from_status=row.from_status,
-                to_status=row.to_status,
-                attempt=row.attempt,
-                node_name=row.node_name,
-                reason=row.reason,
-            )
-        )
-    first = Transition(at=0.0, from_status=None, to_status="queued", attempt=0, node_name=None, reason="submitted")
-    return {job.id: [first, *steps[job.sequence_number]] for job in jobs}
 
 
 def _of_job(world: World, job: Job) -> Iterator[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from reelmill.domain.quantity import format_size
 from reelmill.service import PeriodicService
+
+_FRESH_SECONDS = 0.1
 
 
 class Health(PeriodicService):
@@ -23,12 +26,24 @@ class Health(PeriodicService):
         super().__init__(interval)
         self._find = find
         self._on_finding = on_finding
+        self._looked_at = -math.inf
+        self._trouble: str | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last look was a moment ago: jobs that end by the thousand need not each have one of their own."""
+        return asyncio.get_running_loop().time() - self._looked_at < _FRESH_SECONDS
+
+    async def look(self) -> str | None:
+        """What is known, of this moment or the last."""
+        return self._trouble if self.is_fresh else await self.run_once()
 
     async def run_once(self) -> str | None:
         """Look now; what was found. It takes as long as the media folder takes to answer."""
-        trouble = await asyncio.to_thread(self._find)
-        await self._on_finding(trouble)
-        return trouble
+        self._looked_at = asyncio.get_running_loop().time()
+        self._trouble = await asyncio.to_thread(self._find)
+        await self._on_finding(self._trouble)
+        return self._trouble
 
 
 def find_trouble(media_root: Path, min_free: int, programs: Sequence[Path]) -> str | None:

@@ -15,6 +15,12 @@ def _simulated(name: str, file: str, old: str, new: str) -> Break:
 
 SIMULATED = [
     _simulated(
+        "leases run out long after their end",
+        "store/attempts",
+        "_expired(load_numbers(tx, numbers), rules), Lose()",
+        "_expired(load_numbers(tx, numbers), rules._replace(now=rules.now - 20)), Lose()",
+    ),
+    _simulated(
         "an old attempt's word counts",
         "store/attempts",
         "if job is None or job.attempt != said.key.attempt or job.node_id not in (None, said.node_id):",

@@ -25,6 +25,7 @@ def injected(pid: int, folder: Path, calls: str, fault: str) -> Generator[None, 
     try:
         wait_for(lambda: said.read_text(), lambda text: "attached" in text or strace.poll() is not None)
         if strace.poll() is not None:
+            assert "Operation not permitted" in said.read_text(), said.read_text()
             pytest.skip("strace may not trace here")
         yield
     finally:

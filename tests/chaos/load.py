@@ -27,6 +27,7 @@ class Load:
         self._most_waiting = most_waiting
         self._body = {"scenario": "480p30-h264", "parameters": {"duration": seconds}}
         self._ended = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
     def start(self) -> None:
@@ -38,8 +39,16 @@ class Load:
         self._ended.set()
         self._thread.join(60)
         assert not self._thread.is_alive(), "the load's last request was not answered within a minute"
+        if self._failure is not None:
+            raise self._failure
 
     def _run(self) -> None:
+        try:
+            self._submit_until_told()
+        except Exception as failure:  # a thread's own would be nobody's
+            self._failure = failure
+
+    def _submit_until_told(self) -> None:
         with httpx2.Client(timeout=10) as client:
             turn = 0
             while not self._ended.wait(_PAUSE):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from reelmill.store.sqlite import SqliteStore
 from tests.chaos.aftermath import read_aftermath
 from tests.chaos.mortal import MortalFarm
+from tests.disks import disk_of, fill
 from tests.e2e.conftest import Commands, wait_for
 
 pytestmark = pytest.mark.slow
@@ -24,25 +24,8 @@ DISK_BYTES = 16_000_000
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path, None, None]:
     """A file system of 16 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """A file that takes all the room there is."""
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 65_536):
-                pass
-        except OSError:
-            return ballast
-    raise AssertionError("the disk is not full")
+    with disk_of(tmp_path / "small", str(DISK_BYTES)) as disk:
+        yield disk
 
 
 def start_farm(commands: Commands, **variables: str) -> MortalFarm:

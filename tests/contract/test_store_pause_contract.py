@@ -196,6 +196,17 @@ async def test_paused_leases_end_with_the_others(farm: Farmhand) -> None:
     assert 1 == await farm.sweep(0)
 
 
+async def test_a_clock_that_is_set_back_makes_no_grant_look_as_if_it_were_on_its_way(farm: Farmhand) -> None:
+    """A node that does not know of a job is believed, and no crash is counted."""
+    [job] = await farm.submit(new_job())
+    await farm.run(NODE)
+    await farm.change(lambda tx, rules: rebase_times(tx, LEASE, 300.0, rules.now), after=-1000)
+    await farm.beat(NODE, after=-1000 + GRANT_SECONDS + 1)
+
+    seen = await farm.job(job.id)
+    assert ("queued", 0) == (seen.status, seen.crashes)
+
+
 async def test_a_job_that_is_paused_while_the_clock_is_set_back_is_not_held_up_by_its_backoff(farm: Farmhand) -> None:
     """It waits, once it is resumed, no longer than the longest backoff."""
     [job] = await farm.submit(new_job())

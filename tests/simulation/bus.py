@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 from collections import defaultdict
 from typing import Any, NamedTuple
 
 from reelmill.bus.protocol import Bus, Handler, Listener, Subscription
+from reelmill.errors import StoreUnavailable
 from tests.simulation.loop import Process, VirtualLoop
 
 
@@ -100,7 +102,7 @@ class SimulatedBus(Bus):
     async def _answer(self, ear: _Ear, word: bytes, answered: asyncio.Future[bytes | None]) -> None:
         try:
             answer = await ear.hear(word)
-        except Exception:  # a failure is silence
+        except StoreUnavailable:  # a failure is silence
             return
         self._network.carry(ear.process, self._process, lambda: _settle(answered, answer))
 
@@ -113,7 +115,8 @@ class SimulatedBus(Bus):
         self._network.loop.create_task(self._hear(ear, word))
 
     async def _hear(self, ear: _Ear, word: bytes) -> None:
-        await ear.hear(word)
+        with contextlib.suppress(StoreUnavailable):
+            await ear.hear(word)
 
     async def answer(self, subject: str, handler: Handler) -> Subscription:
         return _Registration(self._network.handlers[subject], _Ear(self._process, handler))

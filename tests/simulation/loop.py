@@ -12,6 +12,8 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from reelmill.errors import ReelmillError
+
 T = TypeVar("T")
 
 _process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
@@ -111,7 +113,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._rng = rng
         self._tasks: list[asyncio.Task[Any]] = []
         self.set_task_factory(self._make_task)
-        self.set_exception_handler(lambda loop, told: None)  # nobody asks a client who has gone how it went
+        self.set_exception_handler(self._note_failure)
+        self.failures: list[str] = []
+        """Exceptions that nobody asked for, but for the refusals that are part of the game."""
 
     def time(self) -> float:
         return self._time.now
@@ -165,6 +169,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
         self.call_later(self._rng.random() * 0.02, run)
         return done
+
+    def _note_failure(self, loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        error = told.get("exception")
+        if not isinstance(error, ReelmillError):
+            self.failures.append(f"{told.get('message')}: {error!r}")
 
     def bury(self) -> None:
         """Close the loop and everything that never ended."""

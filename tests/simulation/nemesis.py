@@ -112,7 +112,7 @@ async def _change_the_weather(world: World) -> None:
 
 
 async def _set_the_clock(world: World) -> None:
-    world.clock_offset += world.rng.choice([-1, 1]) * world.rng.choice([3.0, 30.0, 3600.0])
+    world.set_clock(world.rng.choice([-1, 1]) * world.rng.choice([3.0, 30.0, 3600.0]))
 
 
 async def _drain_a_node(world: World) -> None:

@@ -64,14 +64,27 @@ async def _play(loop: VirtualLoop, seed: int, store: MemoryStore, media_root: Pa
             world.start_master(f"m{n}")
         for n in range(world.rng.randint(1, 3)):
             world.start_worker(f"w{n}")
+        watch = loop.create_task(_watch(world))
         await world.submit()
         await rage(world, world.rng.uniform(30, 75))
         await calm_down(world)
         await _wait_for_the_end(world)
         await asyncio.sleep(2 * CLEAN_SECONDS + 5)
+        watch.cancel()
         jobs = await store.read(lambda tx: list_jobs(tx, JobFilter(), after=None, limit=100_000))
-        found = world.violations + await check(world, jobs) + [f"the farm logged {error}" for error in ERRORS]
+        found = (
+            world.violations
+            + await check(world, jobs)
+            + [f"the farm failed: {error}" for error in (*ERRORS, *loop.failures)]
+        )
     return Outcome(seed, found, len(jobs), sum(job.attempt for job in jobs), dict(world.deeds))
+
+
+async def _watch(world: World) -> None:
+    """What must not be seen at any time."""
+    while True:
+        await asyncio.sleep(1)
+        world.look_at_leases()
 
 
 async def _wait_for_the_end(world: World) -> None:

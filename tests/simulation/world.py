@@ -18,6 +18,7 @@ from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import Conflict, ReelmillError
 from reelmill.master.farm import Farm
 from reelmill.master.orders import act_on
+from reelmill.master.reaper import SWEEP_SECONDS
 from reelmill.store.control import ACTIONS, Action
 from reelmill.store.protocol import Tx
 from reelmill.store.submit import Accepted, insert_jobs
@@ -34,6 +35,7 @@ EPOCH = 1_700_000_000.0
 ORDER_SECONDS = 1.0
 """How soon a user's word reaches an engine."""
 _ROW = "SELECT attempt, lease_until FROM jobs WHERE id = ?"
+_OVERDUE = "SELECT id, status, node_name FROM jobs WHERE winner IS NULL AND lease_until < ?"
 _NODES = [
     Capabilities(4, {"ffmpeg": ["h264", "h265"]}),
     Capabilities(2, {"ffmpeg": ["h264"]}),
@@ -61,7 +63,7 @@ class World:
         self.media_root = media_root
         self.network = Network(loop, self.rng)
         self.policy = RetryPolicy(max_failures=3, max_crashes=4, base_seconds=1.0, cap_seconds=15.0)
-        self.clock_offset = 0.0
+        self.clock_offset = self.clock_set_at = 0.0
         self.store_refuses = False
         self.violations: list[str] = []
         self.deeds: Counter[str] = Counter()
@@ -206,6 +208,19 @@ class World:
             return
         if order.action == "cancel" or (order.action == "pause" and not engine.is_paused):
             self.violations.append(f"{_name(key)} is encoded {now - order.at:.1f} s after its {order.action}")
+
+    def look_at_leases(self) -> None:
+        """A job that nobody takes back although its lease is long over, and masters were there all the time (P4)."""
+        late = LEASE_SECONDS + SWEEP_SECONDS + 3
+        if not self.is_kind or not self._is_heard(late) or self.loop.time() - self.clock_set_at < late:
+            return
+        for job in self.store.peek(_OVERDUE, self.now() - SWEEP_SECONDS - 3):
+            self.violations.append(f"{job.id} is still {job.status} on {job.node_name}, whose lease is long over")
+
+    def set_clock(self, seconds: float) -> None:
+        """Forth, or back."""
+        self.clock_offset += seconds
+        self.clock_set_at = self.loop.time()
 
     def look_at_end(self, engine: SimulatedEngine) -> None:
         """An engine that its worker ended although the store still waits for it, and masters listened all the time."""

@@ -68,7 +68,7 @@ def show_logs(job: JobArgument, output: FormatOption = Format.TABLE, master: Mas
         said = attempt["text"].replace("\r\n", "\n").replace("\r", "\n").rstrip() or "(the engine said nothing)"
         write_text(f"# attempt {attempt['attempt']} on {attempt['node_name']}\n$ {attempt['command']}\n{said}\n")
     if not attempts:
-        typer.echo("no attempt has ended yet", err=True)
+        typer.echo("there is no log: only attempts that ended by themselves leave one", err=True)
 
 
 @jobs_app.command("history")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,7 +120,7 @@ async def _wait(awaitable: Awaitable[object]) -> None:
 
 def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> None:
     codecs = ", ".join(inventory.encoders) or "none: `reelmill doctor` says why"
-    typer.echo(f"reelmill {__version__} is up: {farm.master.url}")
+    _tell(f"reelmill {__version__} is up: {farm.master.url}")
     _say(f"  cores     {farm.worker.node.capabilities.units} units")
     _say(f"  ffmpeg    {inventory.ffmpeg.version} ({inventory.ffmpeg.path})")
     _say(f"  encoders  {codecs}")
@@ -128,6 +129,13 @@ def _announce(settings: Settings, inventory: Inventory, farm: RunningFarm) -> No
     kept = "forever" if settings.retention_seconds is None else f"{settings.retention} behind their end"
     _say(f"  retention jobs are kept {kept}")
     _say(f"Launch jobs with `reelmill launch`, watch them at {farm.master.url}, stop with Ctrl-C.")
+
+
+def _tell(line: str) -> None:
+    try:
+        typer.echo(line)
+    except OSError:  # the farm goes on without words, and ends without an error of theirs
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _say(line: str) -> None:

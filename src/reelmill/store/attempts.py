@@ -219,6 +219,7 @@ def rebase_times(tx: Tx, lease_seconds: float, longest_backoff: float, now: floa
     # In no order of locks: a clock is rarely set, and the writer tries again what meets another master in a circle.
     held = update(jobs).where(IS_HELD, jobs.c.lease_until > now + lease_seconds)
     tx.execute(held.values(lease_until=now + lease_seconds))
+    tx.execute(update(jobs).where(IS_HELD, jobs.c.assigned_at > now).values(assigned_at=now))
     waiting = update(jobs).where(jobs.c.due_at > now + longest_backoff)
     tx.execute(waiting.values(eligible_at=now + longest_backoff, due_at=now + longest_backoff))
     paused = update(jobs).where(jobs.c.status == "paused", jobs.c.eligible_at > now + longest_backoff)

@@ -64,6 +64,8 @@ class Worker(Service):
         ``make_attempt`` is for benchmarks, which measure all that is around an engine.
         """
         capabilities = inventory.capabilities
+        if inventory.shortage is not None:  # it was not the user who made the node so small
+            reserve_live = min(reserve_live, capabilities.units - 1)
         if reserve_live >= capabilities.units and reserve_live > 0:
             raise StartupError(f"reserve-live is {reserve_live}, and this node has {capabilities.units} units in all")
         capabilities = msgspec.structs.replace(capabilities, reserve_live=reserve_live)

@@ -24,7 +24,8 @@ _SHARES = 2
 
 # ulimit -d is RLIMIT_DATA, in KiB. Each line may fail without harm: what it would have set is then as it was.
 _CONFINE = f"""
-{{ ulimit -c 0; ulimit -n "$1"; [ "$2" = - ] || ulimit -d "$2"; echo {_OOM_SCORE} >/proc/self/oom_score_adj
+{{ ulimit -c 0; ulimit -n "$1"; [ "$2" = - ] || ulimit -d "$2"; read -r own </proc/self/oom_score_adj
+[ "$own" -gt {_OOM_SCORE} ] || echo {_OOM_SCORE} >/proc/self/oom_score_adj
 [ "$3" = 0 ] || echo "$3" >/proc/self/autogroup; }} 2>/dev/null
 shift 3; exec "$@"
 """

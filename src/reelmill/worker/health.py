@@ -11,6 +11,7 @@ from pathlib import Path
 from reelmill.domain.quantity import format_size
 from reelmill.service import PeriodicService
 
+ANSWER_SECONDS = 10.0
 _FRESH_SECONDS = 0.1
 
 
@@ -28,6 +29,7 @@ class Health(PeriodicService):
         self._on_finding = on_finding
         self._looked_at = -math.inf
         self._trouble: str | None = None
+        self._look: asyncio.Future[str | None] | None = None
 
     @property
     def is_fresh(self) -> bool:
@@ -39,9 +41,15 @@ class Health(PeriodicService):
         return self._trouble if self.is_fresh else await self.run_once()
 
     async def run_once(self) -> str | None:
-        """Look now; what was found. It takes as long as the media folder takes to answer."""
+        """Look now; what was found, or after ten seconds that the media folder does not answer."""
         self._looked_at = asyncio.get_running_loop().time()
-        self._trouble = await asyncio.to_thread(self._find)
+        if self._look is None:  # a folder that does not answer is asked once, not with every beat anew
+            self._look = asyncio.ensure_future(asyncio.to_thread(self._find))
+        look = self._look  # shared with whoever looks at the same time
+        done, _ = await asyncio.wait({look}, timeout=ANSWER_SECONDS)
+        self._trouble = look.result() if done else "its media folder does not answer; look at its disk or network share"
+        if done and self._look is look:
+            self._look = None
         await self._on_finding(self._trouble)
         return self._trouble
 

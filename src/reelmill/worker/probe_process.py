@@ -40,7 +40,7 @@ from reelmill.worker.media_info import (
 _ADDRESS_SPACE = 2 * 1024**3
 _OPEN_FILES = 64
 _PACKETS_TO_A_PICTURE = 64
-_SAMPLE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
 
@@ -224,21 +224,20 @@ def _failure(path: str, error: Exception) -> Failure:
             return input_failure.MISSING
         case errno.EACCES | errno.EPERM:
             return input_failure.PERMISSION
+        case errno.EIO if _can_be_read(path):  # libav's word for several kinds of damage, too
+            return input_failure.INVALID
         case errno.EIO | errno.ESTALE:
-            if _can_be_read(path):  # libav's word for several kinds of damage, too
-                return input_failure.INVALID
             return Failure("platform_error", "io_error", "The input could not be read; check its disk or share.")
         case _:
             return input_failure.NOT_MEDIA  # among them EINVAL: a format that is not on the list
 
 
 def _can_be_read(path: str) -> bool:
-    """Whether the disk gives the file's beginning and end."""
+    """Whether the disk gives all of the file."""
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  the name may be no text
-            file.read(_SAMPLE_BYTES)
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _SAMPLE_BYTES))
-            file.read(_SAMPLE_BYTES)
+            while file.read(_PIECE_BYTES):
+                pass
     except OSError:
         return False
     return True

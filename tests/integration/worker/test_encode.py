@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from reelmill.bus.memory import MemoryBus
 from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters
 from reelmill.domain.scenario import Scenario
 from reelmill.errors import StartupError
+from reelmill.worker.agent import Worker
 from reelmill.worker.engines.engine import EncodePlan, Reading, follow, make_plan
 from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
 from reelmill.worker.inventory import FFMPEG_VARIABLE, Ffmpeg, discover, find_ffmpeg
@@ -214,3 +216,14 @@ async def test_an_encoder_that_does_not_work_is_reported(tmp_path: Path, monkeyp
     inventory = await discover()
     assert inventory.capabilities.engines == {}
     assert all("kaput" in (trial.error or "") for trial in inventory.trials)
+
+
+async def test_a_machine_with_little_memory_uses_fewer_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """512 MB are enough for one unit of eight, also when some were to be kept for live jobs; `--slots` decides."""
+    monkeypatch.setattr("reelmill.worker.inventory.usable_cores", lambda: 8)
+    monkeypatch.setattr("reelmill.worker.inventory.usable_memory", lambda: 512 * 1024**2)
+    inventory = await discover()
+    worker = Worker(MemoryBus(), inventory, tmp_path, name="small", reserve_live=2)
+    capabilities = worker.node.capabilities
+    assert (1, 0) == (capabilities.units, capabilities.reserve_live)
+    assert 8 == (await discover(slots=8)).capabilities.units

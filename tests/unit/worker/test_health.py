@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from reelmill.worker.health import find_trouble
+from reelmill.worker.health import Health, find_trouble
 
 PROGRAM = Path(sys.executable)
 
@@ -30,3 +31,26 @@ def test_each_trouble_is_said_with_what_to_do(
 ) -> None:
     """A folder that is away, a full disk, an engine that is gone."""
     assert said in (find_trouble(tmp_path / folder, min_free, [program]) or "")
+
+
+async def test_a_media_folder_that_does_not_answer_is_trouble_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said although the look has not ended; it is asked once, and when it answers all is well again."""
+    monkeypatch.setattr("reelmill.worker.health.ANSWER_SECONDS", 0.05)
+    answers, asked, told = threading.Event(), [0], list[str | None]()
+
+    def find() -> str | None:
+        asked[0] += 1
+        answers.wait(30)
+        return None
+
+    async def note(trouble: str | None) -> None:
+        told.append(trouble)
+
+    health = Health(find, note, 60.0)
+    await health.run_once()
+    await health.run_once()
+    assert ["its media folder does not answer; look at its disk or network share"] * 2 == told
+    answers.set()
+    monkeypatch.setattr("reelmill.worker.health.ANSWER_SECONDS", 30)
+    assert await health.run_once() is None
+    assert [1] == asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,7 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
+@functools.cache
 def known_failures() -> dict[str, list[tuple[str, str]]]:
     """For each error code all (reason, sentence) with which the code makes a ``Failure``, read from its source."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)

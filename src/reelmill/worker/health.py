@@ -42,7 +42,6 @@ class Health(PeriodicService):
 
     async def run_once(self) -> str | None:
         """Look now; what was found, or after ten seconds that the media folder does not answer."""
-        self._looked_at = asyncio.get_running_loop().time()
         if self._look is None:  # a folder that does not answer is asked once, not with every beat anew
             self._look = asyncio.ensure_future(asyncio.to_thread(self._find))
         look = self._look  # shared with whoever looks at the same time
@@ -50,6 +49,7 @@ class Health(PeriodicService):
         self._trouble = look.result() if done else "its media folder does not answer; look at its disk or network share"
         if done and self._look is look:
             self._look = None
+            self._looked_at = asyncio.get_running_loop().time()
         await self._on_finding(self._trouble)
         return self._trouble
 

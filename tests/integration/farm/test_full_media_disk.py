@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 @pytest.fixture
 def media(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MiB, where the farm of this test has its media."""
+    """A disk of 24 MiB, where the farm of this test has its media; what a dropped attempt leaves free is far less."""
     with disk_of(tmp_path / "media", "24m") as folder:
         yield folder
 
@@ -46,7 +46,7 @@ async def test_no_job_is_taken_while_the_media_disk_is_full(make_farm: FarmMaker
 
 async def test_a_disk_that_fills_up_costs_a_job_one_try(make_farm: FarmMaker, media: Path) -> None:
     """The one that was running fails with its name; no further try is made, although no beat has noticed it yet."""
-    farm = make_farm(min_free="8MB", retry_base_seconds=0, lease_seconds=3600, beat_seconds=600)
+    farm = make_farm(min_free="20MB", retry_base_seconds=0, lease_seconds=3600, beat_seconds=600)
     await farm.start_master()
     await farm.worker.start()
     job = await farm.running(await farm.submit("720p30-h264", duration=100))
@@ -59,7 +59,7 @@ async def test_a_disk_that_fills_up_costs_a_job_one_try(make_farm: FarmMaker, me
 
 async def test_a_job_that_ends_makes_its_worker_look_at_the_disk(make_farm: FarmMaker, media: Path) -> None:
     """So a claim that was open all the time does not bring the next job to a full disk."""
-    farm = make_farm(min_free="8MB", retry_base_seconds=60, lease_seconds=3600, beat_seconds=600)
+    farm = make_farm(min_free="20MB", retry_base_seconds=60, lease_seconds=3600, beat_seconds=600)
     await farm.start_master()
     await farm.worker.start()
     job = await farm.running(await farm.submit("480p30-h264", duration=100))

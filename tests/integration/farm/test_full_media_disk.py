@@ -49,7 +49,7 @@ async def test_a_disk_that_fills_up_costs_a_job_one_try(make_farm: FarmMaker, me
     farm = make_farm(min_free="20MB", retry_base_seconds=0, lease_seconds=3600, beat_seconds=600)
     await farm.start_master()
     await farm.worker.start()
-    job = await farm.running(await farm.submit("720p30-h264", duration=100))
+    job = await farm.running(await farm.submit("720p30-h264", duration=100, bitrate=500_000))
     fill(media)
     failed = await farm.wait(job, lambda seen: seen["failures"] > 0)
     assert ("no_space", 1) == (failed["error_code"], failed["attempt"])

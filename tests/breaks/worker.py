@@ -129,8 +129,8 @@ WORKER = [
     ),
     _full_disk(
         "a worker whose disk is full asks for jobs",
-        "        if await self._health.look() is not None:",
-        "        if await self._health.look() is False:",
+        "        if await self._health.run_once() is not None:",
+        "        if await self._health.run_once() is False:",
         "test_a_disk_that_fills_up_costs_a_job_one_try",
     ),
     _full_disk(

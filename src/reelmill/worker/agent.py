@@ -195,7 +195,7 @@ class Worker(Service):
 
     async def _claim(self) -> list[Grant] | None:
         """What a master gives; None when none answers."""
-        if await self._health.look() is not None:  # what has just failed for want of room would fail again
+        if await self._health.run_once() is not None:  # what has just failed for want of room would fail again
             return []
         if self._draining:  # since then: the word that takes a claim back would have come before this claim
             return []
@@ -236,8 +236,7 @@ class Worker(Service):
         self._free += grant.units
         self._live -= grant.units if grant.live else 0
         self._room.set()
-        if not self._health.is_fresh:
-            self._health.wake()  # it may have ended for want of what the next one needs too
+        self._health.wake()  # it may have ended for want of what the next one needs too
         if self._asks and not self._tells_room and not self._draining:
             self._tells_room = True
             self._run_errand(ROOM, self._tell_room())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ from reelmill.domain.quantity import format_size
 from reelmill.service import PeriodicService
 
 ANSWER_SECONDS = 10.0
-_FRESH_SECONDS = 0.1
 
 
 class Health(PeriodicService):
@@ -27,31 +25,17 @@ class Health(PeriodicService):
         super().__init__(interval)
         self._find = find
         self._on_finding = on_finding
-        self._looked_at = -math.inf
-        self._trouble: str | None = None
-        self._look: asyncio.Future[str | None] | None = None
-
-    @property
-    def is_fresh(self) -> bool:
-        """Whether the last look was a moment ago: jobs that end by the thousand need not each have one of their own."""
-        return asyncio.get_running_loop().time() - self._looked_at < _FRESH_SECONDS
-
-    async def look(self) -> str | None:
-        """What is known, of this moment or the last."""
-        return self._trouble if self.is_fresh else await self.run_once()
+        self._stuck: asyncio.Future[str | None] | None = None
 
     async def run_once(self) -> str | None:
         """Look now; what was found, or after ten seconds that the media folder does not answer."""
-        if self._look is None:  # a folder that does not answer is asked once, not with every beat anew
-            self._look = asyncio.ensure_future(asyncio.to_thread(self._find))
-        look = self._look  # shared with whoever looks at the same time
+        # A folder that does not answer is asked once, not with every beat anew.
+        look = self._stuck or asyncio.ensure_future(asyncio.to_thread(self._find))
         done, _ = await asyncio.wait({look}, timeout=ANSWER_SECONDS)
-        self._trouble = look.result() if done else "its media folder does not answer; look at its disk or network share"
-        if done and self._look is look:
-            self._look = None
-            self._looked_at = asyncio.get_running_loop().time()
-        await self._on_finding(self._trouble)
-        return self._trouble
+        self._stuck = None if done else look
+        trouble = look.result() if done else "its media folder does not answer; look at its disk or network share"
+        await self._on_finding(trouble)
+        return trouble
 
 
 def find_trouble(media_root: Path, min_free: int, programs: Sequence[Path]) -> str | None:

@@ -54,7 +54,7 @@ class NullAttempt(Attempt):
 
     async def run(self) -> None:
         self._send(Start())
-        self._free_room()
+        self.free_room()
         if await self._conclude(Settle(RESULT)):
             await self._conclude(Publish())
 

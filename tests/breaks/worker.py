@@ -127,16 +127,24 @@ WORKER = [
         ("tests/integration/farm/test_engine_memory.py",),
         "test_an_engine_out_of_memory_fails_by_name_and_its_worker_goes_on",
     ),
+    Break(
+        "a job that is dropped before its first step keeps its room",
+        "src/reelmill/worker/agent.py",
+        "        self._held[key].attempt.free_room()",
+        "        pass",
+        ("tests/integration/farm/test_stopping_and_losing.py",),
+        "test_a_job_that_is_dropped_before_its_first_step_gives_its_room_back",
+    ),
     _full_disk(
         "a worker whose disk is full asks for jobs",
-        "        if await self._health.run_once() is not None:",
-        "        if await self._health.run_once() is False:",
+        "        if await self._health.recent() is not None:",
+        "        if await self._health.recent() is False:",
         "test_a_disk_that_fills_up_costs_a_job_one_try",
     ),
     _full_disk(
         "a worker does not look at its disk when a job ends",
-        "        self._health.wake()",
-        "        pass",
+        "            self._health.doubt()",
+        "            pass",
         "test_a_job_that_ends_makes_its_worker_look_at_the_disk",
     ),
     _full_disk(

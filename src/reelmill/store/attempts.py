@@ -88,7 +88,7 @@ def beat(
     valid = {attempt.key for attempt in renewed}
     answer = BeatAnswer(
         lease_seconds=lease_seconds,
-        renewed=list(valid),
+        renewed=[attempt.key for attempt in renewed],
         drop=[key for key in said if key not in valid],
         publish=_hand_over_publishing(tx, node, lease_seconds, rules),
         paused=[attempt.key for attempt in renewed if attempt.is_paused],

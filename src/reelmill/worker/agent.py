@@ -195,7 +195,7 @@ class Worker(Service):
 
     async def _claim(self) -> list[Grant] | None:
         """What a master gives; None when none answers."""
-        if await self._health.run_once() is not None:  # what has just failed for want of room would fail again
+        if await self._health.recent() is not None:  # what has just failed for want of room would fail again
             return []
         if self._draining:  # since then: the word that takes a claim back would have come before this claim
             return []
@@ -227,6 +227,7 @@ class Worker(Service):
         held.task.add_done_callback(lambda _: self._forget(grant.key))
 
     def _forget(self, key: AttemptKey) -> None:
+        self._held[key].attempt.free_room()  # one that was dropped before its first step could not do it
         held = self._held.pop(key)
         held.unfence()
         if not held.task.cancelled() and (error := held.task.exception()) is not None:
@@ -236,7 +237,8 @@ class Worker(Service):
         self._free += grant.units
         self._live -= grant.units if grant.live else 0
         self._room.set()
-        self._health.wake()  # it may have ended for want of what the next one needs too
+        if self._held[grant.key].attempt.has_failed:
+            self._health.doubt()
         if self._asks and not self._tells_room and not self._draining:
             self._tells_room = True
             self._run_errand(ROOM, self._tell_room())

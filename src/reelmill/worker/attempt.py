@@ -57,6 +57,7 @@ class Attempt:
         self.awaits_verdict = False
         """True once the engine has ended and its outcome was reported: from then on only the store's word counts."""
         self._workshop = workshop
+        self.has_failed = False
         self._on_room = on_room
         self._has_room = True
         self._is_paused = False
@@ -102,7 +103,7 @@ class Attempt:
             message = "reelmill itself failed on this job; the worker's log has the details."
             await self._conclude(Fail(Failure("platform_error", "internal_error", message)))
         finally:
-            self._free_room()
+            self.free_room()
             if not self._keep_folder:
                 remove_attempt(self._workshop.media_root, key)
 
@@ -117,7 +118,7 @@ class Attempt:
         plan = make_plan(self.grant, source, input_path, folder / "output")
         plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
         ended = await self._encode(plan)
-        self._free_room()
+        self.free_room()
         result = await self._verify(plan, ended, target)
         # Until the answer is here nobody knows whether this output has won: whoever comes next may need it.
         self._keep_folder = True
@@ -206,9 +207,11 @@ class Attempt:
     async def _conclude(self, event: Report) -> bool:
         """Report what came of the attempt, and wait for the verdict."""
         self.awaits_verdict = True
+        self.has_failed = isinstance(event, Fail)
         return await self._send(event)
 
-    def _free_room(self) -> None:
+    def free_room(self) -> None:
+        """Give its CPU units back; only the first call does."""
         if self._has_room:
             self._has_room = False
             self._on_room(self.grant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from reelmill.domain.quantity import format_size
 from reelmill.service import PeriodicService
 
 ANSWER_SECONDS = 10.0
+_FRESH_SECONDS = 0.1
 
 
 class Health(PeriodicService):
@@ -26,14 +28,33 @@ class Health(PeriodicService):
         self._find = find
         self._on_finding = on_finding
         self._stuck: asyncio.Future[str | None] | None = None
+        self._last: tuple[float, str | None] = (-math.inf, None)
+        """When the last look began, and what it found."""
+        self._doubted_at = -math.inf
+
+    @property
+    def _is_fresh(self) -> bool:
+        began = self._last[0]
+        return began > self._doubted_at and asyncio.get_running_loop().time() - began < _FRESH_SECONDS
+
+    async def recent(self) -> str | None:
+        """What was found a moment ago: jobs that end by the thousand need not each have a look of their own."""
+        return self._last[1] if self._is_fresh else await self.run_once()
+
+    def doubt(self) -> None:
+        """A job has failed, maybe for want of what the next one needs too: nothing found before is to be trusted."""
+        self._doubted_at = asyncio.get_running_loop().time()
+        self.wake()
 
     async def run_once(self) -> str | None:
         """Look now; what was found, or after ten seconds that the media folder does not answer."""
+        began = asyncio.get_running_loop().time()
         # A folder that does not answer is asked once, not with every beat anew.
         look = self._stuck or asyncio.ensure_future(asyncio.to_thread(self._find))
         done, _ = await asyncio.wait({look}, timeout=ANSWER_SECONDS)
         self._stuck = None if done else look
         trouble = look.result() if done else "its media folder does not answer; look at its disk or network share"
+        self._last = (began, trouble)
         await self._on_finding(trouble)
         return trouble
 

@@ -43,7 +43,7 @@ class FarmUnderTest:
         self._clients = contextlib.AsyncExitStack()
         self.http: httpx2.AsyncClient
 
-    def new_worker(self, name: str = "node-1") -> Worker:
+    def new_worker(self, name: str = "node-1", **own: Any) -> Worker:
         return Worker(
             self.bus,
             self.inventory,
@@ -52,6 +52,7 @@ class FarmUnderTest:
             min_free=self.settings.min_free_bytes,
             engine_limits=EngineLimits(self.settings.engine_memory_bytes, self.settings.engine_nice, usable_memory()),
             beat_seconds=self.settings.beat_seconds,
+            **own,
         )
 
     async def start_master(self) -> None:

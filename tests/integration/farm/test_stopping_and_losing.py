@@ -6,13 +6,14 @@ import asyncio
 import errno
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from reelmill.bus.memory import MemoryBus
-from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant, Offer
 from reelmill.domain.lifecycle import Settle, Start
 from reelmill.domain.retry import RetryPolicy
 from reelmill.store.attempts import report
@@ -20,6 +21,7 @@ from reelmill.store.claim import claim
 from reelmill.store.listing import get_job
 from reelmill.store.transition import Rules
 from reelmill.worker import publish as publishing
+from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.publish import attempt_output, create_attempt
 from reelmill.worker.verify import hash_and_sync
 from tests import samples
@@ -238,3 +240,26 @@ async def _settle_as_dead_worker(farm: FarmUnderTest, key: AttemptKey, output: s
     result = msgspec.structs.replace(samples.result(), output=output, sha256=sha256, size_bytes=size)
     reports = [AttemptReport(key, "dead", event) for event in (Start(), Settle(result))]
     assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]
+
+
+async def test_a_job_that_is_dropped_before_its_first_step_gives_its_room_back(make_farm: FarmMaker) -> None:
+    """Else its node would be smaller ever after, and the biggest jobs would wait for good."""
+    farm, dropped = make_farm(), list[str]()
+
+    def drop_the_first(grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None]) -> Attempt:
+        if not dropped:
+            dropped.append(grant.key.job_id)
+            asyncio.get_running_loop().call_soon(drop)
+        return Attempt(grant, workshop, on_room)
+
+    def drop() -> None:
+        [task] = [task for task in asyncio.all_tasks() if task.get_name() == f"job {dropped[0]}"]
+        task.cancel()
+
+    await farm.start_master()
+    farm.worker = farm.new_worker(make_attempt=drop_the_first)
+    await farm.worker.start()
+    await farm.submit("720p30-h264", duration=0.2)
+    await wait_until(lambda: asyncio.sleep(0, dropped), bool)
+    ended = await farm.ended(await farm.submit("720p30-h264", duration=0.2))
+    assert "completed" == ended["status"]

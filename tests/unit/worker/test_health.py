@@ -54,3 +54,20 @@ async def test_a_media_folder_that_does_not_answer_is_trouble_too(monkeypatch: p
     monkeypatch.setattr("reelmill.worker.health.ANSWER_SECONDS", 30)
     assert await health.run_once() is None
     assert [1] == asked
+
+
+async def test_a_look_of_a_moment_ago_will_do_unless_it_is_doubted() -> None:
+    """Jobs that end by the thousand need not each ask the disk; one that has failed makes the next one ask."""
+    asked = list[None]()
+
+    async def note(trouble: str | None) -> None:
+        assert trouble is None
+
+    health = Health(lambda: asked.append(None), note, 60.0)
+    for _ in range(3):
+        await health.recent()
+    assert 1 == len(asked)
+    health.doubt()
+    for _ in range(3):
+        await health.recent()
+    assert 2 == len(asked)

@@ -19,8 +19,8 @@ jobs_app = typer.Typer(help="Look at jobs and act on them.", no_args_is_help=Tru
 jobs_app.command("list")(list_jobs)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id or sequence number.")]
-JobArguments = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids or sequence numbers.")]
-SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Ids or sequence numbers.")]
+JobArguments = Annotated[list[str], typer.Argument(metavar="JOB", help="Ids or sequence numbers.")]
+SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB", help="Ids or sequence numbers.")]
 
 _POLL_SECONDS = 0.5
 _WAITING = ("queued", "retrying", "paused")
@@ -140,8 +140,10 @@ def wait_for_jobs(
 
 
 def _need_one(jobs: list[str] | None, launch: str | None) -> None:
-    if bool(jobs) == (launch is not None):
-        raise InvalidField("JOB", "name jobs, or a launch with --launch")
+    if not jobs and launch is None:
+        raise InvalidField("", "JOB is missing: name jobs, or all jobs of a launch with --launch ID")
+    if jobs and launch is not None:
+        raise InvalidField("", "JOB names some jobs, and --launch all jobs of a launch; give one of the two")
 
 
 async def _wait_for_job(client: MasterClient, job: str) -> str:

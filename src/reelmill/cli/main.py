@@ -81,9 +81,9 @@ def _complain_of_usage(error: TyperException) -> None:
     if context is not None and message == context.get_help():  # a group without a command: that is no mistake
         sys.stderr.write(message + "\n")
         return
-    _complain(message[:1].lower() + " ".join(message[1:].split()))
-    if context is not None:
-        sys.stderr.write(f"Try '{context.command_path} --help'\n")
+    from reelmill.cli.usage import explain_usage
+
+    _complain(explain_usage(error))
 
 
 def _complain(message: str) -> None:

@@ -51,22 +51,48 @@ def test_a_reference_that_would_lead_elsewhere_is_no_job(
 
 
 @pytest.mark.parametrize(
-    ("argv", "error", "command"),
+    ("words", "sentence"),
     [
-        (["launch", "--foo"], "error: no such option: --foo", "reelmill launch"),
-        (["jobs", "list", "--limit", "x"], "error: invalid value for '--limit': ", "reelmill jobs list"),
-        (["jobs", "show"], "error: missing argument 'JOB'.", "reelmill jobs show"),
-        (["nope"], "error: no such command 'nope'.", "reelmill"),
+        ("launch --cuont 5", "`reelmill launch` has no option '--cuont'; did you mean --count? See `reelmill launch"),
+        ("launch -o json", "`reelmill launch` has no -o; its results go to a file: --output FILE"),
+        ("launch 500", "`reelmill launch` takes options only, so '500' is too much; did you mean --count 500? See"),
+        ("launch --count", "--count needs a value behind it"),
+        ("up --prot 80", "`reelmill up` has no option '--prot'; did you mean --port? See `reelmill up --help`"),
+        ("up --slots 2.5", "--slots: '2.5' is not a whole number; see `reelmill up --help`"),
+        ("up --bogus", "`reelmill up` has no option '--bogus'; see `reelmill up --help`"),
+        ("jobs list --all=5", "--all takes no value"),
+        ("jobs list --limit x", "--limit: 'x' is not a whole number; see `reelmill jobs list --help`"),
+        ("jobs list --limit 0", "--limit: 0 is too small; the least is 1; see `reelmill jobs list --help`"),
+        ("jobs list -o jsn", "--output: unknown value 'jsn'; did you mean 'json'?"),
+        ("jobs show", "JOB is missing; see `reelmill jobs show --help`"),
+        ("jobs show 1 2", "`reelmill jobs show` takes only JOB, so '2' is too much; see `reelmill jobs show --help`"),
+        ("jobs cancel", "JOB is missing: name jobs, or all jobs of a launch with --launch ID"),
+        ("jobs wait --launch x 3", "JOB names some jobs, and --launch all jobs of a launch; give one of the two"),
+        (
+            "tenants limit acme -3",
+            "-3 looks like an option; no number that `reelmill tenants limit` takes may be negative",
+        ),
+        (
+            "jobs lst",
+            "`reelmill jobs` has no command 'lst'; did you mean `reelmill jobs list`? See `reelmill jobs --help`",
+        ),
+        ("cancel 3", "`reelmill` has no command 'cancel'; did you mean `reelmill jobs cancel`?"),
+        ("banana", "`reelmill` has no command 'banana'; see `reelmill --help`"),
     ],
 )
-def test_wrong_usage_is_one_line_and_where_to_look(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str], error: str, command: str
+def test_wrong_usage_is_one_line_of_our_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, sentence: str
 ) -> None:
-    """No boxes: the same style as every other error, and the help of the very command."""
-    assert type_in(monkeypatch, *argv) == 2
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(error)
-    assert second == f"Try '{command} --help'"
+    """Exit 2; it says what is wrong, what was probably meant, and whose help says more."""
+    assert 2 == type_in(monkeypatch, *words.split())
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"error: {sentence}" == line[: len(f"error: {sentence}")]
+
+
+def test_the_help_names_each_argument_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`JOB...`, not `JOB......`."""
+    assert 0 == type_in(monkeypatch, "jobs", "cancel", "--help")
+    assert "[JOB]...\n" in capsys.readouterr().out
 
 
 def test_a_status_that_no_job_has_lists_those_that_one_can(

@@ -38,6 +38,7 @@ class Cost(NamedTuple):
 @contextmanager
 def running_farm(folder: Path, slots: int) -> Generator[tuple[httpx2.Client, psutil.Process], None, None]:
     """A farm of its own on a free port, and a client for it."""
+    (folder / "media").mkdir(parents=True, exist_ok=True)
     argv = [REELMILL, "up", "--port", "0", "--data", folder / "data", "--media", folder / "media"]
     farm = subprocess.Popen(
         [*argv, "--slots", str(slots)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

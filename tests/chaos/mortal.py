@@ -34,6 +34,7 @@ class MortalFarm:
         """Begin a life, and go on without waiting for it."""
         self._lives += 1
         self.home.mkdir()
+        self._commands.media.mkdir(exist_ok=True)
         own = {
             "PORT": "0",
             "BEAT_SECONDS": "0.3",

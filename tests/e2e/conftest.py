@@ -62,6 +62,7 @@ class Commands:
 
     def up(self, *arguments: str, port: int = 0, prefix: Sequence[str] = (), **variables: str) -> Farm:
         """A farm that is up."""
+        self.media.mkdir(exist_ok=True)
         where = ["--data", str(self.folder / "data"), "--media", str(self.media), "--port", str(port)]
         child = self.start("up", *where, *arguments, prefix=prefix, **variables)
         assert child.stdout is not None

@@ -70,6 +70,27 @@ def test_a_taken_port_is_one_clear_line(commands: Commands) -> None:
     assert (1, expected) == (end.returncode, end.stderr)
 
 
+def test_a_farm_that_runs_already_is_named(commands: Commands) -> None:
+    """Typed twice: the second `up` says where the first one answers and what to do; the first goes on."""
+    farm = commands.up()
+    end = commands.run("up", "--port", farm.url.rpartition(":")[2])
+    expected = f"farm already runs at {farm.url}: use it as it is, or stop it (Ctrl-C where it runs); another one needs"
+    assert (1, "", True) == (end.returncode, end.stdout, expected in end.stderr), end.stderr
+    assert "healthy" == farm.get("/health")["status"]
+    assert 0 == commands.run("doctor", "--port", farm.url.rpartition(":")[2]).returncode
+
+
+def test_a_mistyped_media_folder_is_not_made(commands: Commands) -> None:
+    """Exit 2, with the folder that was probably meant and how to make the other; no farm, no folder."""
+    (commands.folder / "Videos").mkdir()
+    for wrong, meant in (("Vidoes", f"did you mean {commands.folder}/Videos? Else make it with `mkdir"), ("x", "make")):
+        end = commands.run("up", "--port", "0", "--media", wrong, "--data", "data")
+        expected = f"error: there is no media folder {commands.folder}/{wrong}; {meant}"
+        assert (2, expected, 1) == (end.returncode, end.stderr[: len(expected)], len(end.stderr.splitlines()))
+        assert f"`mkdir -p {commands.folder}/{wrong}`" in end.stderr
+    assert ["Videos"] == [path.name for path in commands.folder.iterdir()]
+
+
 def test_a_second_master_on_the_same_database_is_refused(commands: Commands) -> None:
     """Two masters on one SQLite file would not see each other; the line names the first one's process."""
     farm = commands.up()
@@ -95,6 +116,15 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(commands: Commands) -
         (
             ["--store", ""],
             "error: --store is empty (a variable that is not set?); give a postgresql:// URL, or leave it out\n",
+        ),
+        (
+            ["--store", "sqlite"],
+            "error: the store sqlite is not a postgresql:// URL; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE,"
+            " or give no store for a SQLite file\n",
+        ),
+        (
+            ["--label", "gpu"],
+            "error: --label: 'gpu' is not a label; write NAME=VALUE, such as gpu=yes\n",
         ),
     ],
 )
@@ -131,3 +161,28 @@ def test_doctor_names_what_is_wrong_and_what_to_do(commands: Commands) -> None:
     errors = [line for line in end.stdout.splitlines() if ",error," in line]
     assert (1, 2) == (end.returncode, len(errors)), end.stdout
     assert all(("--data" in line) or ("--port" in line) for line in errors)
+
+
+def test_doctor_judges_folders_as_up_does(commands: Commands) -> None:
+    """What `up` would refuse, doctor calls an error; what it had to make to know, it removes."""
+    (commands.folder / "file").touch()
+    good = commands.run("doctor", "--port", "0", "--data", "a/b/c", "-o", "csv")
+    assert (0, ["file"]) == (good.returncode, [path.name for path in commands.folder.iterdir()]), good.stdout
+    for option, folder in (
+        ("--data", "file/data"),
+        ("--data", "/proc/data"),
+        ("--media", "none"),
+        ("--media", "/proc"),
+    ):
+        end = commands.run("doctor", "--port", "0", option, folder, "-o", "csv")
+        [line] = [line for line in end.stdout.splitlines() if ",error," in line]
+        refused = commands.run("up", "--port", "0", option, folder)
+        words = refused.stderr.removeprefix("error: ").partition(";")[0]
+        assert (1, True) == (end.returncode, words in line), (line, refused.stderr)
+        assert "free some space" not in line
+
+
+def test_what_doctor_says_can_be_read_in_a_log(commands: Commands) -> None:
+    """Without a terminal no line of its table is wider than 100 columns."""
+    end = commands.run("doctor", "--port", "0", "--data", f"{'a long folder ' * 12}/data")
+    assert 100 >= max(map(len, end.stdout.splitlines()))

@@ -116,6 +116,7 @@ def _farm(place: Path, port: int) -> Generator[str, None, None]:
 
     from reelmill.worker.process import die_with_parent
 
+    (place / "media").mkdir(parents=True, exist_ok=True)
     arguments = ["up", "--port", str(port), "--data", str(place / "data"), "--media", str(place / "media")]
     _show(*arguments)
     argv = die_with_parent([sys.executable, "-m", "reelmill.cli", *arguments])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -15,12 +13,14 @@ import typer
 
 from reelmill.cli.output import Format, FormatOption, show_rows
 from reelmill.domain.quantity import format_size
-from reelmill.errors import ReelmillError, StartupError
+from reelmill.errors import StartupError
 
 if TYPE_CHECKING:
     from reelmill.settings import Settings
 
 _LEAST_FREE = 1024**3
+_PIPED_WIDTH = 100
+"""Columns of the table without a terminal: its sentences are for people there too."""
 _OLDEST_SQLITE = (3, 35, 0)
 
 
@@ -46,7 +46,9 @@ def doctor(
 
     settings = load_settings({"port": port, "data": data, "media": media})
     findings = [*_check_python(), *asyncio.run(_check_ffmpeg()), *_check_machine(settings), _check_port(settings)]
-    show_rows([finding._asdict() for finding in findings], ["check", "state", "found", "advice"], output)
+    show_rows(
+        [finding._asdict() for finding in findings], ["check", "state", "found", "advice"], output, width=_PIPED_WIDTH
+    )
     if any(finding.state == "error" for finding in findings):
         raise typer.Exit(1)
 
@@ -95,10 +97,13 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_folder(name: str, folder: Path, min_free: int) -> Finding:
+    from reelmill.cli.folders import try_folder
+
     check = f"{name} folder"
+    fault = try_folder(name, folder)
+    if fault is not None:
+        return Finding(check, "error", fault.found, fault.advice)
     existing = next(place for place in (folder, *folder.parents) if place.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return Finding(check, "error", f"{folder} cannot be written", f"choose another with --{name}, or `chmod u+w`")
     free = shutil.disk_usage(existing).free
     found = f"{folder} ({free / 1024**3:.1f} GiB free)"
     if free < min_free:
@@ -110,22 +115,13 @@ def _check_folder(name: str, folder: Path, min_free: int) -> Finding:
 
 
 def _check_port(settings: Settings) -> Finding:
+    from reelmill.cli.neighbour import find_farm, why_taken
+
     check = f"port {settings.port}"
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            return _judge_taken_port(check, settings, error)
-    return Finding(check, "ok", "free")
-
-
-def _judge_taken_port(check: str, settings: Settings, error: OSError) -> Finding:
-    from reelmill.cli.master_client import call_master
-
-    try:
-        version = call_master(f"http://{settings.host}:{settings.port}", lambda client: client.health()).version
-    except ReelmillError:
-        reason = error.strerror or str(error)
+    reason = why_taken(settings)
+    if reason is None:
+        return Finding(check, "ok", "free")
+    other = find_farm(settings)
+    if other is None:
         return Finding(check, "error", reason, "stop what uses it, or start the farm with another --port")
-    return Finding(check, "ok", f"a reelmill {version} answers there")
+    return Finding(check, "ok", f"a reelmill {other.version} answers at {other.url}")

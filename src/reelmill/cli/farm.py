@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import NamedTuple
 
 from reelmill.bus.memory import MemoryBus
+from reelmill.cli.folders import prepare_folders
 from reelmill.clock import SystemClock
 from reelmill.errors import StartupError
 from reelmill.master.master import Master
@@ -31,19 +32,6 @@ class RunningFarm(NamedTuple):
     store: Store
     master: Master
     worker: Worker
-
-
-def prepare_folders(settings: Settings) -> None:
-    """Make the data folder and see that both folders can be written; StartupError with what to do."""
-    for name, folder in (("data", settings.data), ("media", settings.media)):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".reelmill-write-test"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            advice = f"choose another folder with --{name}, or mend its permissions"
-            raise StartupError(f"cannot write to the {name} folder {folder}: {error.strerror}; {advice}") from error
 
 
 def open_store(settings: Settings) -> Store:

@@ -37,10 +37,13 @@ class RowWriter(Protocol):
         ...
 
 
-def make_writer(columns: Sequence[str], how: Format, *, expendable: Sequence[str] = ()) -> RowWriter:
+def make_writer(
+    columns: Sequence[str], how: Format, *, expendable: Sequence[str] = (), width: int | None = None
+) -> RowWriter:
     """A writer to stdout: all fields as JSON or NDJSON, the named columns as a table or CSV.
 
-    On a narrow terminal a table leaves out the ``expendable`` columns, the first of them first.
+    On a narrow terminal a table leaves out the ``expendable`` columns, the first of them first. Without a terminal it
+    is as wide as it needs to be, or ``width`` columns.
     """
     match how:
         case Format.JSON:
@@ -52,12 +55,19 @@ def make_writer(columns: Sequence[str], how: Format, *, expendable: Sequence[str
         case Format.TABLE:
             from reelmill.cli.table import TableWriter
 
-            return TableWriter(columns, expendable)
+            return TableWriter(columns, expendable, None if sys.stdout.isatty() else width)
 
 
-def show_rows(rows: Sequence[Row], columns: Sequence[str], how: Format, *, expendable: Sequence[str] = ()) -> None:
+def show_rows(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    how: Format,
+    *,
+    expendable: Sequence[str] = (),
+    width: int | None = None,
+) -> None:
     """Print rows that are all there."""
-    writer = make_writer(columns, how, expendable=expendable)
+    writer = make_writer(columns, how, expendable=expendable, width=width)
     writer.write(rows)
     writer.end()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reelmill import __version__
-from reelmill.errors import StoreUnavailable
+from reelmill.errors import StartupError, StoreUnavailable
 
 if TYPE_CHECKING:
     from reelmill.cli.farm import RunningFarm
@@ -62,6 +62,7 @@ def up(
     """
     import uvloop
 
+    from reelmill.domain.label import parse_labels
     from reelmill.logs import configure_logs
     from reelmill.settings import load_settings
 
@@ -73,18 +74,28 @@ def up(
         "media": media,
         "slots": slots,
         "reserve_live": reserve_live,
-        "labels": label,
+        "labels": None if label is None else parse_labels("--label", label),
         "retention": retention,
     }
-    settings = load_settings(flags)
     configure_logs(verbose=verbose)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(load_settings(flags)))
+
+
+def _refuse_second_farm(settings: Settings) -> None:
+    from reelmill.cli.neighbour import find_farm, why_taken
+
+    other = find_farm(settings) if why_taken(settings) is not None else None
+    if other is not None:
+        use = "use it as it is, or stop it (Ctrl-C where it runs)"
+        own = "another one needs a --port and a --data of its own"
+        raise StartupError(f"a reelmill {other.version} farm already runs at {other.url}: {use}; {own}")
 
 
 async def _serve(settings: Settings) -> None:
     from reelmill.cli.farm import run_farm, stop_signals
     from reelmill.worker.inventory import discover
 
+    _refuse_second_farm(settings)
     inventory = await discover(settings.slots, settings.labels)
     wanted = asyncio.Event()
     urgent = asyncio.Event()

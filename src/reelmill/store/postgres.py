@@ -50,8 +50,10 @@ def read_url(url: str) -> URL:
     try:
         scheme = urlsplit(url).scheme
         if scheme not in ("postgresql", "postgres"):
-            shown = f"{scheme}:…" if scheme else "of that name"  # the rest may hold a password
-            raise SettingsError(f"the store {shown} is not a postgresql:// URL")
+            plain = url[:60] if url.isalnum() else "of that name"
+            shown = f"{scheme}:…" if scheme else plain  # the rest may hold a password
+            advice = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or give no store for a SQLite file"
+            raise SettingsError(f"the store {shown} is not a postgresql:// URL; {advice}")
         parsed = make_url(url).set(drivername="postgresql+psycopg")
         for option in parsed.query:
             if option not in _OPTIONS:  # the driver takes more, which are Python objects

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.disks import disk_of, fill
+
 from .conftest import Commands, wait_for
 
 
@@ -180,6 +182,17 @@ def test_doctor_judges_folders_as_up_does(commands: Commands) -> None:
         words = refused.stderr.removeprefix("error: ").partition(";")[0]
         assert (1, True) == (end.returncode, words in line), (line, refused.stderr)
         assert "free some space" not in line
+
+
+def test_a_full_disk_for_the_database_is_named(commands: Commands, tmp_path: Path) -> None:
+    """`up` and `doctor` say which folder has no space, and what to do."""
+    with disk_of(tmp_path / "small", "1m") as small:
+        fill(small)
+        end = commands.run("up", "--port", "0", "--data", "small/data")
+        found = f"cannot write to the data folder {small}/data: No space left on device"
+        expected = f"error: {found}; choose another folder with --data, or free some space there\n"
+        assert (1, expected) == (end.returncode, end.stderr)
+        assert found in commands.run("doctor", "--port", "0", "--data", "small/data", "-o", "csv").stdout
 
 
 def test_what_doctor_says_can_be_read_in_a_log(commands: Commands) -> None:

@@ -13,6 +13,7 @@ from reelmill.errors import SettingsError, StartupError
 from reelmill.settings import Settings
 
 _PROBE = ".reelmill-write-test"
+_DATA_ROOM = bytes(1 << 16)
 
 
 class Fault(NamedTuple):
@@ -50,11 +51,14 @@ def find_fault(name: str, folder: Path) -> Fault | None:
     """Write a file there and remove it; the data folder is made first."""
     if name == "media" and not folder.exists():
         return _absent(folder)
+    probe = folder / _PROBE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / _PROBE
-        probe.touch()
-        probe.unlink()
+        try:
+            # Without room for outputs a farm waits, and says so; without room for its database it is none.
+            probe.write_bytes(_DATA_ROOM if name == "data" else b"")
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         mend = "free some space there" if full else "mend its permissions"

@@ -85,7 +85,7 @@ class TableWriter:
         if self._limit is None or text_width(cell) <= width:
             return [cell]
         if column in _PROSE:
-            return textwrap.wrap(cell, width)
+            return textwrap.wrap(cell, width, break_on_hyphens=False)
         return [_cut(cell, width)]
 
 

@@ -30,12 +30,12 @@ class Commands:
         self.log = folder / "stderr.txt"
         self._children: list[subprocess.Popen[str]] = []
         self._open = contextlib.ExitStack()
-        self._environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
-        self._environment |= {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+        self.environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
+        self.environment |= {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
 
     def run(self, *arguments: str, seconds: float = 100, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run to the end."""
-        environment = self._environment | variables
+        environment = self.environment | variables
         return subprocess.run(
             [*REELMILL, *arguments],
             cwd=self.folder,
@@ -51,7 +51,7 @@ class Commands:
         child = subprocess.Popen(
             [*prefix, *REELMILL, *arguments],
             cwd=self.folder,
-            env=self._environment | variables,
+            env=self.environment | variables,
             stdout=subprocess.PIPE,
             stderr=self._open.enter_context(self.log.open("a")),
             text=True,

@@ -1,0 +1,114 @@
+"""Each of examples/ does on a real farm what its first lines say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from .conftest import Commands, Farm, read_json
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SCRIPTS = sorted(path for path in EXAMPLES.iterdir() if not path.suffix)
+SMALL = {"SCENARIO": "480p30-h264", "DURATION": "0.2"}
+
+
+def run_example(
+    commands: Commands, name: str, *arguments: str, typed: str | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end in the folder of the test; ``typed`` is what somebody at a terminal types, None is no terminal."""
+    argv: Sequence[str | Path] = [EXAMPLES / name, *arguments]
+    if typed is not None:
+        argv = ["script", "--quiet", "--return", "--echo", "never", "--command", str(EXAMPLES / name), "/dev/null"]
+    path = f"{Path(sys.executable).parent}:{commands.environment['PATH']}"
+    return subprocess.run(
+        argv,
+        cwd=commands.folder,
+        env=commands.environment | SMALL | variables | {"PATH": path},
+        input=typed or "",
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_each_script_is_strict_and_can_be_run(script: Path) -> None:
+    """Executable, sound bash, and stops at the first thing that goes wrong."""
+    end = subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False)
+    assert (0, "") == (end.returncode, end.stderr)
+    assert "\nset -euo pipefail\n" in script.read_text()
+    assert 0o111 & script.stat().st_mode
+
+
+def test_launch_1000_jobs_launches_and_says_what_to_watch(commands: Commands) -> None:
+    """As many as COUNT says, on the farm that REELMILL_MASTER names; the commands that it shows work."""
+    farm = commands.up()
+    end = run_example(commands, "launch_1000_jobs", COUNT="6", REELMILL_MASTER=farm.url)
+    assert 0 == end.returncode, end.stderr
+    launch = read_json(commands.folder / "job_launch_results.json")[0]["launch_id"]
+    assert (6, True) == (farm.get("/jobs/summary")["total"], "nodes   1 online" in end.stderr)
+    shown = [line.split("   ")[0].split() for line in end.stderr.partition("next:")[2].splitlines() if launch in line]
+    assert [["reelmill", "jobs", word] for word in ("wait", "list", "cancel")] == [words[:3] for words in shown]
+    for words in shown:
+        assert 0 == commands.run(*words[1:], REELMILL_MASTER=farm.url).returncode
+
+
+def test_launch_1000_jobs_without_workers_asks_first(commands: Commands) -> None:
+    """Nobody there or a no: nothing is sent, exit 1. A yes, typed or in ASSUME_YES: it launches."""
+    farm = commands.up()
+    farm.post(f"/nodes/{farm.get('/nodes')['nodes'][0]['id']}/drain")
+    silent = run_example(commands, "launch_1000_jobs", COUNT="3", REELMILL_MASTER=farm.url)
+    assert (1, True) == (silent.returncode, "no worker takes jobs now" in silent.stderr), silent.stderr
+    refused = run_example(commands, "launch_1000_jobs", COUNT="3", REELMILL_MASTER=farm.url, typed="n\n")
+    assert (1, True) == (refused.returncode, "Launch 3 jobs all the same?" in refused.stdout), refused.stdout
+    assert 0 == farm.get("/jobs/summary")["total"]
+    for typed, yes in (("y\n", ""), (None, "1")):
+        end = run_example(
+            commands, "launch_1000_jobs", COUNT="3", REELMILL_MASTER=farm.url, ASSUME_YES=yes, typed=typed
+        )
+        assert 0 == end.returncode, end.stdout + end.stderr
+    assert 6 == farm.get("/jobs/summary")["total"]
+
+
+def test_launch_1000_jobs_without_a_master_says_what_to_type(commands: Commands) -> None:
+    """One line, exit 1, no file."""
+    end = run_example(commands, "launch_1000_jobs", REELMILL_MASTER="http://127.0.0.1:9")
+    expected = "error: nothing answers at http://127.0.0.1:9; start a farm with `reelmill up`"
+    assert (1, "", True) == (end.returncode, end.stdout, end.stderr.startswith(expected)), end.stderr
+    assert [] == list(commands.folder.iterdir())
+
+
+def test_batch_sizes_prints_a_table_and_leaves_no_job_waiting(commands: Commands) -> None:
+    """One line for each size, with a rate; every job it sent is canceled, and none has run."""
+    farm = commands.up()
+    end = run_example(commands, "batch_sizes", COUNT="40", SIZES="1 20", REELMILL_MASTER=farm.url)
+    assert 0 == end.returncode, end.stderr
+    _, *lines = end.stdout.splitlines()
+    assert ["1", "20"] == [line.split()[0] for line in lines]
+    assert all(" jobs/s " in line and "p95" in line for line in lines), end.stdout
+    jobs = farm.get("/jobs")["jobs"]
+    assert ({("canceled", 0)}, 80) == ({(job["status"], job["attempt"]) for job in jobs}, len(jobs))
+    assert 1 == run_example(commands, "batch_sizes", SIZES="1", REELMILL_MASTER="http://127.0.0.1:9").returncode
+
+
+def test_two_masters_shares_the_load(commands: Commands, other: Farm) -> None:
+    """Half of the jobs at each farm, all completed; with one farm away nothing is sent to the other."""
+    farm = commands.up()
+    away = run_example(commands, "two_masters", MASTER_A=farm.url, MASTER_B="http://127.0.0.1:9", COUNT="7")
+    assert (1, 0) == (away.returncode, farm.get("/jobs/summary")["total"]), away.stderr
+    end = run_example(commands, "two_masters", MASTER_A=farm.url, MASTER_B=other.url, COUNT="7")
+    assert 0 == end.returncode, end.stderr
+    assert [4, 3] == [one.get("/jobs/summary")["total"] for one in (farm, other)]
+    assert [4, 3] == [len(read_json(commands.folder / f"results_{name}.json")) for name in "ab"]
+    assert 2 == end.stdout.count("completed")
+
+
+@pytest.fixture
+def other(commands: Commands) -> Farm:
+    """A second farm, with a data folder of its own."""
+    return commands.up("--data", str(commands.folder / "other"))

@@ -35,7 +35,7 @@ QueueName = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="live, default, batch or mixed.", show_default="mixed, or default with --input"),
 ]
-EngineName = Annotated[str, typer.Option(metavar="NAME", help="auto, ffmpeg or gstreamer.")]
+EngineName = Annotated[str | None, typer.Option(metavar="NAME", help="auto, ffmpeg or gstreamer.", show_default="auto")]
 Output = Annotated[
     Path, typer.Option(metavar="FILE", help="Where to write the results, as a JSON array; - is standard output.")
 ]
@@ -61,7 +61,9 @@ Seed = Annotated[
     str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")
 ]
 Name = Annotated[str | None, typer.Option(metavar="TEXT", help="A name for this launch.")]
-TenantName = Annotated[str, typer.Option(metavar="NAME", help="On whose behalf the jobs run.")]
+TenantName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="On whose behalf the jobs run.", show_default="default")
+]
 NodeLabels = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="Run only on nodes with this label; several times."),
@@ -76,7 +78,7 @@ def launch(
     delay: Delay = "100",
     priority: PriorityName = None,
     queue: QueueName = None,
-    engine: EngineName = "auto",
+    engine: EngineName = None,
     output: Output = Path("job_launch_results.json"),
     dry_run: DryRun = False,
     verbose: Verbose = False,
@@ -86,7 +88,7 @@ def launch(
     wait: Wait = False,
     seed: Seed = None,
     name: Name = None,
-    tenant: TenantName = "default",
+    tenant: TenantName = None,
     node_label: NodeLabels = None,
 ) -> None:
     """Launch many transcodes: submit them safely, in batches, and keep what became of each.

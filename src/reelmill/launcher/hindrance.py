@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from reelmill.domain.capability import Needs, can_run
-from reelmill.domain.scenario import Scenario
 from reelmill.errors import ReelmillError
 from reelmill.launcher.answers import LaunchState, NodeState, NodeStates
 from reelmill.launcher.client import MasterClient
-from reelmill.launcher.plan import LaunchPlan
+from reelmill.launcher.plan import Demand, LaunchPlan
 from reelmill.launcher.progress import Display
 
 LOOK_SECONDS = 5.0
@@ -50,32 +49,34 @@ def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | Non
         closed = " or ".join(sorted({node.status for node in nodes} - {"offline"}))
         return Hindrance(f"every node is {closed}" if closed else "no node is online")
     sound = [node for node in online if node.trouble is None]
-    unable = [scenario for scenario in plan.scenarios.choices if not _can_any(sound, plan, scenario)]
+    demands = plan.demands
+    unable = [demand for demand in demands if not _can_any(sound, demand)]
     if not unable:
         return None
-    lacking = [scenario for scenario in unable if not _can_any(online, plan, scenario)]
+    lacking = [demand for demand in unable if not _can_any(online, demand)]
     if lacking:
         unable = lacking
-        reason = "no node has " + " or ".join(dict.fromkeys(_lack(online, plan, scenario) for scenario in unable))
+        reason = "no node has " + " or ".join(dict.fromkeys(_lack(online, demand) for demand in unable))
     else:
         reason = "; ".join(f"{node.name} takes no jobs: {node.trouble}" for node in online if node.trouble is not None)
-    all_wait = len(unable) == len(plan.scenarios.choices)
-    return Hindrance(reason, None if all_wait else tuple(scenario.name for scenario in unable))
+    all_wait = len(unable) == len(demands)
+    return Hindrance(reason, None if all_wait else tuple(dict.fromkeys(demand.scenario.name for demand in unable)))
 
 
-def _can_any(nodes: Sequence[NodeState], plan: LaunchPlan, scenario: Scenario) -> bool:
-    needs = Needs(plan.engine, scenario.codec, scenario.cost, node_labels=tuple(plan.node_labels.items()))
+def _can_any(nodes: Sequence[NodeState], demand: Demand) -> bool:
+    scenario = demand.scenario
+    needs = Needs(demand.engine, scenario.codec, scenario.cost, node_labels=tuple(demand.node_labels.items()))
     return any(can_run(node.capabilities, needs) for node in nodes)
 
 
-def _lack(nodes: Sequence[NodeState], plan: LaunchPlan, scenario: Scenario) -> str:
-    missing = {name: value for name, value in plan.node_labels.items() if not _any_carries(nodes, name, value)}
+def _lack(nodes: Sequence[NodeState], demand: Demand) -> str:
+    missing = {name: value for name, value in demand.node_labels.items() if not _any_carries(nodes, name, value)}
     if missing:
         return "the label " + ", ".join(f"{name}={value}" for name, value in missing.items())
-    if plan.engine != "auto" and not any(node.capabilities.engines.get(plan.engine) for node in nodes):
-        return plan.engine
-    engine = "" if plan.engine == "auto" else f" of {plan.engine}"
-    return f"an {scenario.codec} encoder{engine}"
+    if demand.engine != "auto" and not any(node.capabilities.engines.get(demand.engine) for node in nodes):
+        return demand.engine
+    engine = "" if demand.engine == "auto" else f" of {demand.engine}"
+    return f"an {demand.scenario.codec} encoder{engine}"
 
 
 def _any_carries(nodes: Sequence[NodeState], name: str, value: str) -> bool:

@@ -3,143 +3,166 @@
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import msgspec
 
 from reelmill.domain.job import EngineChoice, Priority, Queue
 from reelmill.domain.request import RequestedParameters
 from reelmill.domain.scenario import Scenario
-from reelmill.domain.tenant import DEFAULT_TENANT
+from reelmill.launcher.distribution import Choice, Distribution, Mix, Span
+from reelmill.launcher.payload import JobPayload
+from reelmill.launcher.spool import Spool, read_spool
+from reelmill.launcher.totals import PlanTotals, Tally
 
-T = TypeVar("T")
+MOST_DRAWN = 100_000
+"""How many jobs are drawn at most to say what a plan comes to."""
 
 _BITRATE_STEP = 1000
 
 
-class Span(msgspec.Struct, frozen=True):
-    """All values from ``low`` to ``high``, both included."""
+class ArrivalText(msgspec.Struct, frozen=True):
+    """When jobs are submitted, as the options and the workload file write it: ``"200/s"``, ``"0..500/s over 2m"``."""
 
-    low: float
-    high: float
-
-    def at(self, share: float, digits: int) -> float:
-        """The value at ``share`` (0 to 1) of the way, rounded, and never outside; a span of one value is that value."""
-        if self.low == self.high:
-            return self.low
-        return min(max(round(self.low + (self.high - self.low) * share, digits), self.low), self.high)
+    rate: str | None = None
+    ramp: str | None = None
+    poisson: bool = False
 
 
-class Mix(msgspec.Struct, Generic[T], frozen=True):
-    """Choices, each with its share: ``bounds`` are the running sums of the weights."""
+class Demand(msgspec.Struct, frozen=True):
+    """What a node must be able to do for some of the jobs."""
 
-    choices: tuple[T, ...]
-    bounds: tuple[float, ...]
-
-    def at(self, share: float) -> T:
-        """The choice at ``share`` (0 up to, not including, 1) of all weights."""
-        return self.choices[bisect_right(self.bounds, share * self.bounds[-1])]
+    scenario: Scenario
+    engine: EngineChoice = "auto"
+    node_labels: dict[str, str] = {}
 
 
-def mix(choices: Sequence[T], weights: Sequence[float] | None = None) -> Mix[T]:
-    """A mix of these choices, in equal shares when no weights are given."""
-    return Mix(tuple(choices), tuple(accumulate(weights or [1.0] * len(choices))))
+class JobKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of jobs. ``duration`` in seconds, ``bitrate`` in bit/s; None leaves it to the scenario.
+
+    For a synthetic job (no ``input``) a bitrate of None is drawn from the scenario's usual range. A kind with a
+    ``name`` came from a workload file; its jobs carry that name as a label.
+    """
+
+    name: str | None = None
+    scenarios: Mix[Scenario]
+    queues: Mix[Queue]
+    priorities: Mix[Priority]
+    engines: Mix[EngineChoice]
+    duration: Distribution | None = None
+    bitrate: Distribution | None = None
+    timeout: float | None = None
+    input: str | None = None
+    tenant: str | None = None
+    labels: dict[str, str] = {}
+    node_labels: dict[str, str] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that were read from a manifest or found as files, and written to a spool once they had been checked."""
+
+    source: str
+    """What it was made from, as it was typed."""
+    spool: Spool
+    totals: PlanTotals
+    demands: tuple[Demand, ...]
+    skipped: int = 0
+    """How many inputs were left out because their output is there already."""
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs to launch. ``duration`` in seconds, ``bitrate`` in bit/s; None leaves it to the scenario.
+    """Which jobs to launch: ``count`` of these ``kinds``, or those of a ``manifest``.
 
-    For a synthetic job (no ``input``) a bitrate of None is drawn from the scenario's usual range.
+    It can be written as JSON and read back equal; the same plan always gives the same jobs.
     """
 
     count: int
     seed: int
-    scenarios: Mix[Scenario]
-    queues: Mix[Queue]
-    priorities: Mix[Priority]
-    engine: EngineChoice = "auto"
-    duration: Span | None = None
-    bitrate: Span | None = None
-    input: str | None = None
-    tenant: str = DEFAULT_TENANT
-    node_labels: dict[str, str] = {}
+    kinds: Mix[JobKind]
+    manifest: Manifest | None = None
+    arrival: ArrivalText | None = None
+    workload: str | None = None
+    """The workload file it was read from, as it was typed."""
 
-
-class JobPayload(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One job as it is asked for; every choice that was drawn is written out."""
-
-    scenario: str
-    engine: EngineChoice
-    queue: Queue
-    priority: Priority
-    parameters: RequestedParameters
-    tenant: str = DEFAULT_TENANT
-    node_labels: dict[str, str] = {}
+    @property
+    def demands(self) -> list[Demand]:
+        """What nodes must be able to do so that every job can run somewhere; each once."""
+        if self.manifest is not None:
+            return list(self.manifest.demands)
+        found: list[Demand] = []
+        for kind in self.kinds.choices:
+            for engine in kind.engines.choices:
+                found += [Demand(scenario, engine, kind.node_labels) for scenario in kind.scenarios.choices]
+        return list({msgspec.json.encode(demand): demand for demand in found}.values())
 
 
 def plan_jobs(plan: LaunchPlan) -> Iterator[JobPayload]:
     """The jobs of the plan, in order, one at a time.
 
-    Every job takes the same five draws whatever the plan fixes, so that fixing one choice leaves the others as they
-    were. Only ``Random.random`` is used: its sequence is the one that Python promises to keep between versions.
+    Those of a manifest come from its spool; ReelmillError when that is not what was written.
+
+    Every other job takes the same seven draws whatever the plan fixes, so that fixing one choice leaves the others as
+    they were. Only ``Random.random`` is used: its sequence is the one that Python promises to keep between versions.
     """
+    if plan.manifest is not None:
+        decode = msgspec.json.Decoder(JobPayload).decode
+        yield from map(decode, read_spool(plan.manifest.spool))
+        return
     draw = random.Random(plan.seed).random
     for _ in range(plan.count):
-        scenario = plan.scenarios.at(draw())
-        queue = plan.queues.at(draw())
-        priority = plan.priorities.at(draw())
-        duration_share, bitrate_share = draw(), draw()
-        yield JobPayload(
-            scenario.name,
-            plan.engine,
-            queue,
-            priority,
-            RequestedParameters(
-                duration=plan.duration.at(duration_share, 2) if plan.duration else None,
-                bitrate=_draw_bitrate(plan, scenario, bitrate_share),
-                input=plan.input,
-            ),
-            plan.tenant,
-            plan.node_labels,
-        )
+        yield draw_job(plan.kinds.at(draw()), draw)
 
 
-def _draw_bitrate(plan: LaunchPlan, scenario: Scenario, share: float) -> int | None:
-    if plan.bitrate is not None:
-        span = plan.bitrate
-    elif plan.input is None:
-        span = Span(scenario.bitrate_low, scenario.bitrate_high)
+def draw_job(kind: JobKind, draw: Callable[[], float]) -> JobPayload:
+    """A job of that kind; takes six draws, always."""
+    scenario = kind.scenarios.at(draw())
+    queue = kind.queues.at(draw())
+    priority = kind.priorities.at(draw())
+    engine = kind.engines.at(draw())
+    duration_share, bitrate_share = draw(), draw()
+    return JobPayload(
+        scenario.name,
+        engine,
+        queue,
+        priority,
+        RequestedParameters(
+            duration=kind.duration.at(duration_share, 2) if kind.duration is not None else None,
+            bitrate=_draw_bitrate(kind, scenario, bitrate_share),
+            input=kind.input,
+            timeout=kind.timeout,
+        ),
+        kind.tenant,
+        kind.node_labels,
+        kind.labels,
+    )
+
+
+def _draw_bitrate(kind: JobKind, scenario: Scenario, share: float) -> int | None:
+    if kind.bitrate is not None:
+        spread = kind.bitrate
+    elif kind.input is None:
+        spread = Span(scenario.bitrate_low, scenario.bitrate_high)
     else:
         return None
-    bitrate = int(span.at(share, 0))
-    return bitrate if span.low == span.high else max(bitrate // _BITRATE_STEP * _BITRATE_STEP, int(span.low))
+    bitrate = int(spread.at(share, 0))
+    if spread.low == spread.high or isinstance(spread, Choice):
+        return bitrate
+    bitrate = max(bitrate // _BITRATE_STEP * _BITRATE_STEP, int(spread.low))
+    if isinstance(spread, Span):
+        return bitrate
+    low, high = scenario.bitrate_limits
+    return min(max(bitrate, low), high)
 
 
-class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan comes to: how many jobs of each kind, and how long all the media is together."""
+def total_plan(plan: LaunchPlan, most: int = MOST_DRAWN) -> PlanTotals:
+    """What the plan comes to, in constant memory; of more than ``most`` jobs, scaled from the first of them.
 
-    count: int
-    media_seconds: float | None
-    """None when the length of the input decides."""
-    scenarios: Counter[str]
-    queues: Counter[str]
-    priorities: Counter[str]
-
-
-def total_plan(plan: LaunchPlan) -> PlanTotals:
-    """Draw the whole plan and count it, in constant memory."""
-    scenarios, queues, priorities = Counter[str](), Counter[str](), Counter[str]()
-    seconds: float | None = 0.0
-    for job in plan_jobs(plan):
-        scenarios[job.scenario] += 1
-        queues[job.queue] += 1
-        priorities[job.priority] += 1
-        length = job.parameters.duration
-        seconds = None if seconds is None or length is None else seconds + length
-    return PlanTotals(
-        count=plan.count, media_seconds=seconds, scenarios=scenarios, queues=queues, priorities=priorities
-    )
+    A manifest was counted when it was read.
+    """
+    if plan.manifest is not None:
+        return plan.manifest.totals
+    tally = Tally()
+    for job in islice(plan_jobs(plan), most):
+        tally.add(job)
+    return tally.totals(plan.count)

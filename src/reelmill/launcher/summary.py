@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil
-from pathlib import Path
-from typing import TypeVar
 
 from reelmill.domain.job import Result
-from reelmill.domain.quantity import format_bitrate
 from reelmill.launcher.answers import Health, JobState, LaunchTimings, Spread
 from reelmill.launcher.options import LaunchOptions
-from reelmill.launcher.plan import Mix, PlanTotals, Span
+from reelmill.launcher.plan import PlanTotals
+from reelmill.launcher.plan_words import describe_plan
 from reelmill.launcher.progress import format_ms, format_rate, format_seconds
 from reelmill.launcher.results import STDOUT
 from reelmill.launcher.submit import Submission
 from reelmill.launcher.watch import LaunchEnd
-
-T = TypeVar("T")
 
 _UNKNOWN = "-"
 
@@ -30,20 +26,11 @@ def table(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 def describe_options(options: LaunchOptions, master: str, health: Health | None) -> list[str]:
     """The configuration of a launch."""
-    plan = options.plan
     delay = f", {options.delay * 1000:g} ms apart" if options.delay else ""
     rows = [
         ("launch", options.launch_id + (f" ({options.name})" if options.name else "")),
         ("master", master + (f", {health.nodes_online} node(s) online" if health else "")),
-        ("jobs", f"{plan.count:,}"),
-        ("scenario", _only(plan.scenarios, lambda scenario: scenario.name, "random")),
-        ("queue", _only(plan.queues, str, "mixed")),
-        ("priority", _only(plan.priorities, str, "mixed")),
-        ("engine", plan.engine),
-        ("duration", _seconds(plan.duration)),
-        ("bitrate", _bitrate(plan.bitrate, synthetic=plan.input is None)),
-        *([("input", _input(plan.input))] if plan.input else []),
-        ("seed", str(plan.seed)),
+        *describe_plan(options.plan),
         ("batches", f"of {options.batch_size:,}{delay}"),
         *_results(options),
     ]
@@ -56,41 +43,18 @@ def _results(options: LaunchOptions) -> list[tuple[str, str]]:
     return [("results", "to standard output" if options.output == STDOUT else str(options.output))]
 
 
-def _input(path: str) -> str:
-    if Path(path).exists():
-        return path
-    where = "not here" if Path(path).is_absolute() else "below the media root"
-    return f"{path} ({where}; checked when it runs)"
-
-
-def _only(choices: Mix[T], name: Callable[[T], str], several: str) -> str:
-    return name(choices.choices[0]) if len(choices.choices) == 1 else several
-
-
-def _seconds(span: Span | None) -> str:
-    if span is None:
-        return "of the input"
-    return f"{span.low:g} s" if span.low == span.high else f"{span.low:g} to {span.high:g} s"
-
-
-def _bitrate(span: Span | None, *, synthetic: bool) -> str:
-    if span is None:
-        return "usual range of the scenario" if synthetic else "middle of the scenario's range"
-    low = format_bitrate(span.low)
-    return low if span.low == span.high else f"{low} to {format_bitrate(span.high)}"
-
-
 def describe_totals(totals: PlanTotals) -> list[str]:
     """The mix of a plan."""
+    counts = {"scenario": totals.scenarios, "queue": totals.queues, "priority": totals.priorities, "kind": totals.kinds}
+    about = "" if totals.is_exact else "about "
     rows = [
-        *((f"scenario {name}", n) for name, n in totals.scenarios.most_common()),
-        *((f"queue {name}", n) for name, n in totals.queues.most_common()),
-        *((f"priority {name}", n) for name, n in totals.priorities.most_common()),
+        (f"{word} {name}", f"{about}{n:,} ({100 * n / totals.count:.1f}%)")
+        for word, found in counts.items()
+        for name, n in found.items()
     ]
     seconds = totals.media_seconds
-    media = "as long as the input" if seconds is None else f"{seconds:,.1f} s ({format_seconds(seconds)})"
-    shares = [(name, f"{n:,} ({100 * n / totals.count:.1f}%)") for name, n in rows]
-    return table([*shares, ("media in all", media)])
+    media = "as long as the inputs" if seconds is None else f"{about}{seconds:,.1f} s ({format_seconds(seconds)})"
+    return table([*rows, ("media in all", media)])
 
 
 def describe_submission(options: LaunchOptions, submission: Submission) -> list[str]:

@@ -12,8 +12,16 @@ import pytest
 from reelmill.domain.job import QUEUES
 from reelmill.errors import InvalidField
 from reelmill.launcher.client import check_url
-from reelmill.launcher.options import DEFAULT_DURATION, read_count, read_name, read_plan
-from reelmill.launcher.plan import Span
+from reelmill.launcher.distribution import Span
+from reelmill.launcher.kind import DEFAULT_DURATION
+from reelmill.launcher.options import read_count, read_name, read_plan
+from reelmill.launcher.plan import JobKind
+
+
+def only_kind(**options: Any) -> JobKind:
+    """The one kind of jobs that plain options make."""
+    [kind] = read_plan(**options).kinds.choices
+    return kind
 
 
 @pytest.mark.parametrize(
@@ -65,12 +73,12 @@ def test_a_mistake_names_its_option(options: dict[str, Any], option: str, part: 
     ],
 )
 def test_durations_are_values_or_ranges(text: str, span: Span) -> None:
-    assert span == read_plan(duration=text).duration
+    assert span == only_kind(duration=text).duration
 
 
 def test_bitrates_are_values_or_ranges() -> None:
-    assert Span(5_000_000, 5_000_000) == read_plan(bitrate="5M").bitrate
-    assert Span(4_000_000, 10_000_000) == read_plan(bitrate="4M-10M").bitrate
+    assert Span(5_000_000, 5_000_000) == only_kind(bitrate="5M").bitrate
+    assert Span(4_000_000, 10_000_000) == only_kind(bitrate="4M-10M").bitrate
 
 
 def test_counts_have_units_and_bounds() -> None:
@@ -83,24 +91,26 @@ def test_counts_have_units_and_bounds() -> None:
 def test_an_input_is_one_job_as_long_as_the_input(tmp_path: Path) -> None:
     """With a file, one ordinary job of the file's own length and the scenario's own bitrate, unless it is said."""
     plan = read_plan(source="films/a.mp4", scenario="720p30-h264")
-    assert (plan.count, plan.duration, plan.bitrate, plan.input) == (1, None, None, "films/a.mp4")
-    assert (plan.queues.choices, plan.priorities.choices) == (("default",), ("medium",))
-    assert read_plan().duration == DEFAULT_DURATION
+    [kind] = plan.kinds.choices
+    assert (plan.count, kind.duration, kind.bitrate, kind.input) == (1, None, None, "films/a.mp4")
+    assert (kind.queues.choices, kind.priorities.choices) == (("default",), ("medium",))
+    assert only_kind().duration == DEFAULT_DURATION
     more = read_plan(source="films/a.mp4", scenario="720p30-h264", count="20", queue="mixed", priority="high")
-    assert (more.count, more.queues.choices, more.priorities.choices) == (20, QUEUES, ("high",))
+    [kind] = more.kinds.choices
+    assert (more.count, kind.queues.choices, kind.priorities.choices) == (20, QUEUES, ("high",))
 
 
 def test_an_input_that_exists_here_is_sent_as_an_absolute_path(tmp_path: Path) -> None:
     """The shell's folder and the farm's media root may differ."""
     (tmp_path / "a.mp4").touch()
     with contextlib.chdir(tmp_path):
-        assert str(tmp_path / "a.mp4") == read_plan(source="a.mp4", scenario="random").input
-        assert str(tmp_path / "a.mp4") == read_plan(source="./a.mp4", scenario="random").input
+        assert str(tmp_path / "a.mp4") == only_kind(source="a.mp4", scenario="random").input
+        assert str(tmp_path / "a.mp4") == only_kind(source="./a.mp4", scenario="random").input
 
 
 def test_a_label_that_is_given_twice_alike_is_one() -> None:
     """Only a contradiction is a mistake."""
-    assert {"gpu": "a", "site": "b=c"} == read_plan(node_labels=["gpu=a", "site=b=c", "gpu=a"]).node_labels
+    assert {"gpu": "a", "site": "b=c"} == only_kind(node_labels=["gpu=a", "site=b=c", "gpu=a"]).node_labels
 
 
 def test_a_long_name_is_refused() -> None:

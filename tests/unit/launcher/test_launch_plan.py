@@ -6,13 +6,15 @@ from collections import Counter
 from itertools import islice
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reelmill.domain.job import PRIORITIES, QUEUES
 from reelmill.domain.scenario import CATALOGUE
+from reelmill.launcher.distribution import Span, mix
 from reelmill.launcher.options import read_plan
-from reelmill.launcher.plan import LaunchPlan, Span, mix, plan_jobs, total_plan
+from reelmill.launcher.plan import LaunchPlan, plan_jobs, total_plan
 
 
 def payloads(plan: LaunchPlan) -> bytes:
@@ -85,3 +87,20 @@ def test_a_single_value_is_kept_exactly() -> None:
 def test_jobs_are_made_one_at_a_time() -> None:
     """The first jobs of a plan of a billion are there at once."""
     assert len(list(islice(plan_jobs(read_plan(count="1000M")), 3))) == 3
+
+
+def test_a_plan_is_the_same_after_it_was_written_down() -> None:
+    """The ledger keeps it as JSON; what is read back is equal and gives the same jobs."""
+    plan = read_plan(count="50", seed=3, bitrate="2M-5M", node_labels=["gpu=yes"], scenario="720p30-h264")
+    again = msgspec.json.decode(msgspec.json.encode(plan), type=LaunchPlan)
+    assert plan == again
+    assert payloads(plan) == payloads(again)
+
+
+def test_a_large_plan_is_counted_from_a_part() -> None:
+    """Ten million jobs are scaled from a part, and marked so; a small plan is counted exactly."""
+    large, part = (total_plan(read_plan(count=count, seed=1), most=1000) for count in ("10M", "1k"))
+    assert (10_000_000, False) == (large.count, large.is_exact)
+    assert (1000, True) == (part.count, part.is_exact)
+    assert {name: 10_000 * n for name, n in part.queues.items()} == large.queues
+    assert 10_000 * sum(filter(None, part.scenario_seconds.values())) == pytest.approx(large.media_seconds)

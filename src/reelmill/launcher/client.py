@@ -31,6 +31,18 @@ _TELL_EVERY = 5.0
 _FAILURES = (httpx2.HTTPError, msgspec.DecodeError)
 
 
+class TryAgain(Exception):
+    """A request that failed for a ``reason`` that may pass; ``after`` so many seconds, when the master says so."""
+
+    def __init__(self, reason: ReelmillError, cause: Exception, after: float | None) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.after = after
+        self.is_full = isinstance(cause, httpx2.HTTPStatusError) and cause.response.status_code == 429
+        """The master is there and takes no more for now: nothing of the request was kept."""
+        self.may_have_arrived = not (self.is_full or isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout))
+
+
 def check_url(url: str) -> str:
     """The master's URL without a slash at its end; InvalidField when it cannot be one."""
     try:
@@ -95,14 +107,19 @@ class MasterClient:
         """How the farm is, healthy or not; what answers must be a reelmill. A broken exchange is tried again."""
         return await self._ask("GET", "/health", Health, also=503, patience=_HEALTH_PATIENCE, wait=_health_wait)
 
-    async def submit(self, body: bytes, patience: float) -> BatchAnswer:
-        """Send one batch, and again for up to ``patience`` seconds until a whole answer arrives.
+    async def submit(self, body: bytes) -> BatchAnswer:
+        """Send one batch, once; TryAgain when that is worth it, else an error as for ``get``.
 
-        Safe because every job carries an idempotency key: what an unheard answer had accepted is answered again.
+        Safe to repeat because every job carries an idempotency key: what an unheard answer had accepted is answered
+        again.
         """
-        return await self._ask(
-            "POST", "/jobs/batch", BatchAnswer, content=body, also=422, patience=patience, wait=_retry_wait
-        )
+        try:
+            return await self._once("POST", "/jobs/batch", BatchAnswer, None, body, 422)
+        except _FAILURES as error:
+            wait = _retry_wait(error)
+            if wait is False:
+                raise self._explain(error) from error
+            raise TryAgain(self._explain(error), error, None if wait is True else wait) from error
 
     async def _ask(
         self,

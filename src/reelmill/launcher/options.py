@@ -12,12 +12,14 @@ import uuid_utils
 from reelmill.domain.label import parse_labels
 from reelmill.domain.quantity import parse_count
 from reelmill.errors import InvalidField
+from reelmill.launcher.arrival import Arrival
 from reelmill.launcher.distribution import mix
 from reelmill.launcher.kind import read_kind
 from reelmill.launcher.plan import LaunchPlan
 from reelmill.launcher.quantities import Said
 
 DEFAULT_COUNT = 1000
+MAX_AT_ONCE = 64
 MAX_BATCH = 10_000
 MAX_DELAY_MS = 3_600_000
 MAX_NAME_CHARS = 200
@@ -33,16 +35,28 @@ def new_launch_id() -> str:
 
 
 class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to submit a plan. ``delay`` and ``patience`` in seconds; without an ``output`` no results file is written."""
+    """How to submit a plan. ``delay`` and ``patience`` in seconds; without an ``output`` no results file is written.
+
+    Requests begin with ``batch_size`` jobs and grow up to ``most_batch``. ``resume`` goes on with the launch whose
+    ledger is beside the output, and ``retry_failed`` gives what failed of it another try. The first ``sample`` jobs
+    must complete before the others are sent. ``command`` is what was typed.
+    """
 
     plan: LaunchPlan
     launch_id: str = msgspec.field(default_factory=new_launch_id)
     name: str | None = None
     batch_size: int = 50
+    most_batch: int = 1000
+    concurrency: int = 4
     delay: float = 0.1
+    arrival: Arrival | None = None
     output: Path | None = None
+    resume: bool = False
+    retry_failed: bool = False
+    sample: int = 0
     wait: bool = False
     patience: float = PATIENCE_SECONDS
+    command: tuple[str, ...] = ()
 
 
 def read_plan(
@@ -102,6 +116,21 @@ def _read_seed(seed: str | int) -> int:
         return int(seed)
     except ValueError:
         raise InvalidField("--seed", f"{seed!r} is not a whole number") from None
+
+
+def read_sample(text: str | None, count: int) -> int:
+    """How many of ``count`` jobs ``"1%"`` or ``"20"`` are, at least one; 0 for None."""
+    if text is None:
+        return 0
+    if not text.strip().endswith("%"):
+        return min(read_count("--sample", text, 1), count)
+    try:
+        share = float(text.strip()[:-1])
+    except ValueError:
+        raise InvalidField("--sample", f"{text[:60]!r} is not a share; write it like 1% or 20") from None
+    if not 0 < share <= 100:
+        raise InvalidField("--sample", f"{text[:60]!r} must be more than 0% and at most 100%")
+    return max(1, round(count * share / 100))
 
 
 def read_name(name: str | None) -> str | None:

@@ -1,19 +1,29 @@
-"""The results file: a plain JSON array in submission order, complete or not there at all."""
+"""The results of a launch in the order of its jobs: JSON, NDJSON, CSV or Parquet by the name, whole or not there."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import os
 import secrets
+from collections.abc import Callable, Generator, Iterable, Iterator
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from reelmill.domain.request import RequestedParameters
 from reelmill.errors import InvalidField, ReelmillError
+from reelmill.launcher.batch import key_jobs
+from reelmill.launcher.ledger import Ledger
+from reelmill.launcher.plan import plan_jobs
 
 STDOUT = Path("-")
+_ROWS_AT_ONCE = 5_000
+_SUFFIXES = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 
 
 class JobEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,79 +49,182 @@ class JobEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: str | None = None
 
 
-class ResultsFile:
-    """Takes entries one by one, in constant memory; ``commit`` puts the whole file in place at once.
+_FLAT = [name for name in JobEntry.__struct_fields__ if name != "parameters"]
+_PARAMETERS = list(RequestedParameters.__struct_fields__)
+COLUMNS = [*_FLAT, *_PARAMETERS]
+"""Of CSV and Parquet, where the parameters are columns of their own."""
 
-    Opening it proves that it can be written, so open it before anything is submitted. The path ``-`` is stdout.
-    """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.count = 0
-        self._encode = msgspec.json.Encoder().encode
-        self._part: Path | None = None
-        self._file: BinaryIO | None = None
-        try:
-            if path == STDOUT:
-                self._file = os.fdopen(os.dup(1), "wb")
-            else:
-                self._open(Path(os.path.realpath(path)))
-        except OSError as error:
-            raise InvalidField("--output", f"cannot write {str(path)!r}: {error.strerror}") from error
+def check_output(path: Path) -> None:
+    """InvalidField when results cannot be written there, so that it is known before anything is sent."""
+    if _format(path) == "parquet":
+        _import_parquet()
+    if path == STDOUT:
+        return
+    try:
+        target = _target(path)
+        if _is_replaced(target):
+            part, file = _open_part(target)
+            file.close()
+            part.unlink()
+    except OSError as error:
+        raise InvalidField("--output", f"cannot write {str(path)!r}: {error.strerror}") from error
 
-    def _open(self, target: Path) -> None:
-        self._target = target
-        if target.is_dir():
-            raise InvalidField("--output", f"{str(self.path)!r} is a folder; give a file")
-        if not target.parent.is_dir():
-            raise InvalidField("--output", f"there is no folder {str(target.parent)!r}; make it first")
-        if target.exists() and not os.access(target, os.W_OK):
-            raise InvalidField("--output", f"may not write {str(self.path)!r}; mend its permissions")
-        if target.exists() and not target.is_file():
-            self._file = target.open("wb")  # a device or a pipe: replacing it would destroy it
-            return
-        self._part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._file = os.fdopen(os.open(self._part, flags, 0o666), "wb", buffering=1 << 18)
 
-    def add(self, entry: JobEntry) -> None:
-        """Append one entry."""
-        assert self._file is not None
-        try:
-            self._file.write((b",\n" if self.count else b"[\n") + self._encode(entry))
-        except OSError as error:
-            raise self._failed(error) from error
-        self.count += 1
+def write_results(path: Path, entries: Iterable[JobEntry]) -> int:
+    """Put the entries in place at ``path`` at once and durably (`-` is stdout); how many. ReelmillError on failure."""
+    try:
+        with _sink(path) as file:
+            return _WRITERS[_format(path)](file, iter(entries))
+    except OSError as error:
+        done = "the jobs submitted so far are safe"
+        raise ReelmillError(f"cannot write {str(path)!r}: {error.strerror}; {done}") from error
 
-    def commit(self) -> None:
-        """Make what was added the file's content, durably. May be called once."""
-        assert self._file is not None
-        try:
-            with self._file as file:
-                file.write(b"\n]\n" if self.count else b"[]\n")
-                file.flush()
-                if self._part is not None:
-                    os.fsync(file.fileno())
-            self._file = None
-            if self._part is not None:
-                self._part.replace(self._target)
-                _sync_folder(self._target.parent)
-        except OSError as error:
-            raise self._failed(error) from error
-        self._part = None
 
-    def discard(self) -> None:
-        """Drop what was not committed; the file is as it was before."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._file = None
-        if self._part is not None:
-            self._part.unlink(missing_ok=True)
-            self._part = None
+def job_entries(ledger: Ledger) -> Iterator[JobEntry]:
+    """What the ledger knows, each entry with the job that it is about: one for each job that was sent, in order."""
+    header = ledger.header
+    jobs = key_jobs(plan_jobs(header.plan), header.launch_id)
+    for known in ledger.entries():
+        job = next(job for job in jobs if job.index == known.job_index)
+        yield JobEntry(
+            index=known.job_index,
+            id=known.id,
+            sequence_number=known.sequence_number,
+            status=known.status or known.outcome,
+            launch_id=header.launch_id,
+            scenario=job.payload.scenario,
+            engine=job.payload.engine,
+            queue=job.payload.queue,
+            priority=job.payload.priority,
+            parameters=job.payload.parameters,
+            idempotency_key=job.key,
+            error=known.error,
+            error_code=known.error_code,
+            field=known.field,
+        )
 
-    def _failed(self, error: OSError) -> ReelmillError:
-        return ReelmillError(f"cannot write {str(self.path)!r}: {error.strerror}; the jobs submitted so far are safe")
+
+def _format(path: Path) -> str:
+    return _SUFFIXES.get(path.suffix.lower(), "json")
+
+
+def _target(path: Path) -> Path:
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InvalidField("--output", f"{str(path)!r} is a folder; give a file")
+    if not target.parent.is_dir():
+        raise InvalidField("--output", f"there is no folder {str(target.parent)!r}; make it first")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise InvalidField("--output", f"may not write {str(path)!r}; mend its permissions")
+    return target
+
+
+def _is_replaced(target: Path) -> bool:
+    """A device or a pipe is written to: replacing it would destroy it."""
+    return not target.exists() or target.is_file()
+
+
+def is_kept(path: Path | None) -> bool:
+    """Whether the results go to a file that stays, so that a ledger can be beside it."""
+    return path is not None and path != STDOUT and _is_replaced(Path(os.path.realpath(path)))
+
+
+def _open_part(target: Path) -> tuple[Path, BinaryIO]:
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return part, os.fdopen(os.open(part, flags, 0o666), "wb", buffering=1 << 18)
+
+
+@contextlib.contextmanager
+def _sink(path: Path) -> Generator[BinaryIO, None, None]:
+    if path == STDOUT:
+        with os.fdopen(os.dup(1), "wb") as file:
+            yield file
+        return
+    target = _target(path)
+    if not _is_replaced(target):
+        with target.open("wb") as file:
+            yield file
+        return
+    part, file = _open_part(target)
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_json(file: BinaryIO, entries: Iterator[JobEntry]) -> int:
+    encode, count = msgspec.json.Encoder().encode, 0
+    for entry in entries:
+        file.write((b",\n" if count else b"[\n") + encode(entry))
+        count += 1
+    file.write(b"\n]\n" if count else b"[]\n")
+    return count
+
+
+def _write_ndjson(file: BinaryIO, entries: Iterator[JobEntry]) -> int:
+    encode, count = msgspec.json.Encoder().encode, 0
+    for entry in entries:
+        file.write(encode(entry) + b"\n")
+        count += 1
+    return count
+
+
+def _write_csv(file: BinaryIO, entries: Iterator[JobEntry]) -> int:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    writer, count = csv.writer(text), 0
+    writer.writerow(COLUMNS)
+    for entry in entries:
+        writer.writerow(_row(entry).values())
+        count += 1
+    text.detach()  # flushed; the file is not ours to close
+    return count
+
+
+def _write_parquet(file: BinaryIO, entries: Iterator[JobEntry]) -> int:
+    pyarrow, parquet = _import_parquet()
+    kinds = dict.fromkeys(COLUMNS, pyarrow.string()) | {
+        "index": pyarrow.int64(),
+        "sequence_number": pyarrow.int64(),
+        "duration": pyarrow.float64(),
+        "bitrate": pyarrow.int64(),
+        "overwrite": pyarrow.bool_(),
+        "timeout": pyarrow.float64(),
+    }
+    schema, count = pyarrow.schema(list(kinds.items())), 0
+    with parquet.ParquetWriter(file, schema) as writer:
+        while some := [_row(entry) for entry in islice(entries, _ROWS_AT_ONCE)]:
+            writer.write_table(pyarrow.Table.from_pylist(some, schema=schema))
+            count += len(some)
+    return count
+
+
+_WRITERS: dict[str, Callable[[BinaryIO, Iterator[JobEntry]], int]] = {
+    "json": _write_json,
+    "ndjson": _write_ndjson,
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+}
+
+
+def _row(entry: JobEntry) -> dict[str, object]:
+    flat = {name: getattr(entry, name) for name in _FLAT}
+    return flat | {name: getattr(entry.parameters, name) for name in _PARAMETERS}
+
+
+def _import_parquet() -> tuple[Any, Any]:
+    """The two modules, which have no types."""
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        advice = "type: pip install 'reelmill[parquet]', or write .json, .ndjson or .csv"
+        raise InvalidField("--output", f"Parquet needs a package that is not installed; {advice}") from None
 
 
 def _sync_folder(folder: Path) -> None:

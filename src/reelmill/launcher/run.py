@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from pathlib import Path
 
 import msgspec
 
-from reelmill.errors import ReelmillError, Unavailable
-from reelmill.launcher.answers import Health
-from reelmill.launcher.client import MasterClient
+from reelmill.errors import Conflict, NotFound, ReelmillError, Unavailable
+from reelmill.launcher.answers import Health, JobStates, LaunchState
+from reelmill.launcher.client import MasterClient, path_of
 from reelmill.launcher.hindrance import find_hindrance
+from reelmill.launcher.ledger import Ledger, LedgerHeader, ledger_path, move_unfinished
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.progress import Display
-from reelmill.launcher.results import ResultsFile
-from reelmill.launcher.submit import Submission, submit_launch
+from reelmill.launcher.results import check_output, is_kept, job_entries, write_results
+from reelmill.launcher.submit import Submission, Submitter
 from reelmill.launcher.summary import describe_options
 from reelmill.launcher.watch import LaunchEnd, watch_launch
 
@@ -21,14 +24,21 @@ EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
+_RETRIES_AT_ONCE = 16
+_RETRIED = "id,sequence_number,scenario,status,error,result"
 
 
 class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a launch went. ``end`` is there when it was watched to its end; ``failure`` when it was given up."""
+    """How a launch went. ``end`` is there when it was watched to its end; ``failure`` when it was given up.
+
+    ``ledger`` is the one to go on with; ``bad_sample`` how the sample ended, when the other jobs were not sent for it.
+    """
 
     options: LaunchOptions
     submission: Submission
+    ledger: Path | None = None
     end: LaunchEnd | None = None
+    bad_sample: LaunchEnd | None = None
     interrupted: bool = False
     failure: ReelmillError | None = None
 
@@ -39,50 +49,28 @@ class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.failure is not None:
             return EXIT_ERROR
         incomplete = self.end is not None and not self.end.all_completed
-        return EXIT_SOME_FAILED if self.submission.rejected or incomplete else EXIT_OK
+        some_failed = self.submission.rejected or incomplete or self.bad_sample is not None
+        return EXIT_SOME_FAILED if some_failed else EXIT_OK
 
 
 async def run_launch(
     options: LaunchOptions, client: MasterClient, display: Display, stop: asyncio.Event
 ) -> LaunchOutcome:
-    """Launch; raises only when nothing was submitted.
+    """Launch, or go on with a launch; raises only when nothing was submitted.
 
-    ``stop`` ends the submit behind the batch in flight, or the watching. Cancelling this coroutine ends it at once.
-    In both cases the results file holds every job that was sent.
+    ``stop`` ends the submit behind the batch in flight, or the watching; the results file then holds every job that
+    was sent. Cancelling this coroutine ends it at once; then the ledger does, and the results wait for a ``resume``.
     """
-    results = ResultsFile(options.output) if options.output is not None else None
+    if options.output is not None:
+        check_output(options.output)
+    health = await check_health(client)
+    for line in describe_options(options, client.url, health):
+        display.say(line)
+    ledger = await _open_ledger(options, client, display)
     try:
-        health = await check_health(client)
-        for line in describe_options(options, client.url, health):
-            display.say(line)
-        hindrance = await find_hindrance(client, options.plan)
-        if hindrance is not None:
-            display.say(f"{hindrance.share(options.plan.count)} will wait: {hindrance.reason}", "warning")
-        submission = Submission()
-        try:
-            await submit_launch(options, client, results, display, stop, submission)
-        except asyncio.CancelledError:
-            stop.set()
-        failure = submission.failure
-        if results is not None:
-            try:
-                results.commit()
-            except ReelmillError as error:
-                failure = failure or error
+        return await _Launch(options, client, ledger, display, stop).run()
     finally:
-        if results is not None:
-            results.discard()
-    interrupted = stop.is_set()
-    end = None
-    if options.wait and submission.accepted and not interrupted and failure is None:
-        try:
-            end = await watch_launch(client, options.launch_id, display, stop, plan=options.plan)
-            interrupted = end is None
-        except asyncio.CancelledError:
-            interrupted = True
-        except ReelmillError as error:
-            failure = error
-    return LaunchOutcome(options=options, submission=submission, end=end, interrupted=interrupted, failure=failure)
+        ledger.close()
 
 
 async def check_health(client: MasterClient) -> Health:
@@ -91,3 +79,148 @@ async def check_health(client: MasterClient) -> Health:
     if health.status != "healthy":
         raise Unavailable(f"the master at {client.url} is {health.status}: {'; '.join(health.reasons) or 'no reason'}")
     return health
+
+
+async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Display) -> Ledger:
+    path = ledger_path(options.output) if options.output is not None and is_kept(options.output) else None
+    if options.resume and path is not None:
+        ledger = Ledger.open(path)
+        try:
+            await _check_farm(ledger, client)
+        except ReelmillError:
+            ledger.close()
+            raise
+        return ledger
+    if path is not None and options.output is not None and (kept := move_unfinished(options.output)) is not None:
+        display.say(
+            f"an unfinished launch was here; go on with it: reelmill launch --resume --output {kept}", "warning"
+        )
+    header = LedgerHeader(
+        launch_id=options.launch_id,
+        name=options.name,
+        plan=options.plan,
+        master=client.url,
+        command=list(options.command),
+    )
+    return Ledger.create(path, header)
+
+
+async def _check_farm(ledger: Ledger, client: MasterClient) -> None:
+    """What one farm has accepted is not resumed on another: there it would all be new."""
+    if not ledger.totals()["accepted"]:
+        return
+    try:
+        await client.get(path_of("launches", ledger.header.launch_id), LaunchState, patience=30)
+    except NotFound as error:
+        raise NotFound(
+            f"{error}: the farm at {client.url} is not the one that it was sent to (check --master)"
+        ) from None
+
+
+class _Launch:
+    """One run of a launch."""
+
+    def __init__(
+        self, options: LaunchOptions, client: MasterClient, ledger: Ledger, display: Display, stop: asyncio.Event
+    ) -> None:
+        self._options = options
+        self._client = client
+        self._ledger = ledger
+        self._display = display
+        self._stop = stop
+        self._plan = ledger.header.plan
+        self._failure: ReelmillError | None = None
+        self._bad_sample: LaunchEnd | None = None
+
+    async def run(self) -> LaunchOutcome:
+        hindrance = await find_hindrance(self._client, self._plan)
+        if hindrance is not None:
+            self._display.say(f"{hindrance.share(self._plan.count)} will wait: {hindrance.reason}", "warning")
+        if self._options.retry_failed:
+            await self._retry_failed()
+        submitter = Submitter(self._options, self._client, self._ledger, self._display, self._stop)
+        is_cut_short = False
+        try:
+            await self._send(submitter)
+        except asyncio.CancelledError:
+            self._stop.set()
+            is_cut_short = True
+        self._failure = self._failure or submitter.submission.failure
+        await self._write(submitter, is_cut_short)
+        end = await self._watch() if self._should_watch(submitter.submission) else None
+        return LaunchOutcome(
+            options=self._options,
+            submission=submitter.submission,
+            ledger=self._ledger.path,
+            end=end,
+            bad_sample=self._bad_sample,
+            interrupted=self._stop.is_set(),
+            failure=self._failure,
+        )
+
+    async def _retry_failed(self) -> None:
+        """Let what was refused be asked for again, and what failed be tried again."""
+        refused = self._ledger.forget_refused()
+        failed = await _retry_jobs(self._client, self._ledger.header.launch_id)
+        self._display.say(f"{refused:,} jobs that were refused are sent again, {failed:,} that failed are tried again")
+
+    async def _send(self, submitter: Submitter) -> None:
+        if 0 < self._options.sample < self._plan.count:
+            await submitter.submit(self._options.sample)
+            if self._stop.is_set() or submitter.submission.failure is not None:
+                return
+            await self._judge_sample(submitter.submission)
+            if self._bad_sample is not None or self._failure is not None or self._stop.is_set():
+                return
+        await submitter.submit(self._plan.count)
+
+    async def _judge_sample(self, submission: Submission) -> None:
+        self._display.say(f"the first {self._options.sample:,} jobs are the sample; the others wait for its end")
+        end = await self._watch()
+        if end is not None and (submission.rejected or not end.all_completed):
+            self._bad_sample = end
+
+    def _should_watch(self, submission: Submission) -> bool:
+        is_over = self._stop.is_set() or self._failure is not None or self._bad_sample is not None
+        return self._options.wait and submission.accepted > 0 and not is_over
+
+    async def _watch(self) -> LaunchEnd | None:
+        """How the launch ended; None when it was left, or when watching failed."""
+        launch_id = self._ledger.header.launch_id
+        try:
+            return await watch_launch(self._client, launch_id, self._display, self._stop, plan=self._plan)
+        except asyncio.CancelledError:
+            self._stop.set()
+        except ReelmillError as error:
+            self._failure = error
+        return None
+
+    async def _write(self, submitter: Submitter, is_cut_short: bool) -> None:
+        """The results, from the ledger; one in which nothing was ever written down goes."""
+        output = self._options.output
+        try:
+            if not self._ledger.totals() and not self._options.resume:
+                self._ledger.remove()
+                return
+            if output is not None and not (is_cut_short and self._ledger.path is not None):
+                await asyncio.to_thread(write_results, output, job_entries(self._ledger))
+                if submitter.is_done:
+                    self._ledger.finish()
+        except ReelmillError as error:
+            self._failure = self._failure or error
+
+
+async def _retry_jobs(client: MasterClient, launch_id: str) -> int:
+    """Give each failed or timed out job of the launch all its tries again; how many there were."""
+    wanted = {"launch": launch_id, "status": "failed,timed_out", "fields": _RETRIED, "limit": 1000}
+    seen = set[str]()
+    while new := [job.id for job in (await client.get("/jobs", JobStates, wanted)).jobs if job.id not in seen]:
+        seen.update(new)
+        for at in range(0, len(new), _RETRIES_AT_ONCE):
+            await asyncio.gather(*(_retry_job(client, job_id) for job_id in new[at : at + _RETRIES_AT_ONCE]))
+    return len(seen)
+
+
+async def _retry_job(client: MasterClient, job_id: str) -> None:
+    with contextlib.suppress(Conflict):  # somebody else has
+        await client.post(path_of("jobs", job_id, "retry"))

@@ -1,46 +1,48 @@
-"""Submitting a plan, batch by batch: each job exactly once, whatever the network does."""
+"""Submitting a plan: each job exactly once, whatever the network does, and no faster than the master takes them."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import time
+import random
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import msgspec
 
+from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import ReelmillError, Unavailable
 from reelmill.launcher.answers import BatchAnswer, ItemAnswer
-from reelmill.launcher.client import MasterClient, pause
+from reelmill.launcher.arrival import arrival_times
+from reelmill.launcher.batch import PlannedJob, Queue, encode_batch, key_jobs
+from reelmill.launcher.client import MasterClient, TryAgain, pause
+from reelmill.launcher.ledger import Ledger, LedgerEntry
 from reelmill.launcher.options import LaunchOptions
-from reelmill.launcher.plan import JobPayload, plan_jobs
+from reelmill.launcher.plan import plan_jobs
 from reelmill.launcher.progress import Bar, Display
-from reelmill.launcher.results import JobEntry, ResultsFile
-
-_MAX_BODY_BYTES = 6_000_000
-"""The master takes 8 MB; a batch of jobs with very long paths ends early."""
+from reelmill.launcher.window import Window
 
 UNHEARD = "no answer was heard; the job may have been accepted"
-
-
-class PlannedJob(msgspec.Struct, frozen=True):
-    """A job on its way; ``body`` is its JSON with the idempotency key."""
-
-    index: int
-    payload: JobPayload
-    key: str
-    body: bytes
+_BACKOFF = RetryPolicy(base_seconds=0.2, cap_seconds=5.0)
+_TELL_EVERY = 5.0
 
 
 class Submission(msgspec.Struct):
-    """What came of a launch so far. ``latencies`` are seconds per batch, with its retries."""
+    """What came of a launch so far, with what an earlier run of it had done.
+
+    ``latencies`` are seconds per request, with its retries; ``seconds`` how long this run sends; ``lateness`` by how
+    many seconds the latest job of an open-loop launch missed its time.
+    """
 
     accepted: int = 0
     rejected: int = 0
     unknown: int = 0
+    before: int = 0
     seconds: float = 0.0
     latencies: array[float] = msgspec.field(default_factory=lambda: array("d"))
+    retries: int = 0
+    lateness: float = 0.0
     first_error: str | None = None
     failure: ReelmillError | None = None
 
@@ -49,137 +51,244 @@ class Submission(msgspec.Struct):
         return self.accepted + self.rejected + self.unknown
 
 
-def key_jobs(jobs: Iterable[JobPayload], launch_id: str) -> Iterator[PlannedJob]:
-    """Give each job its key: launch, place and content. The same job of the same launch has the same key, always."""
-    encode = msgspec.json.Encoder().encode
-    for index, payload in enumerate(jobs):
-        body = encode(payload)
-        key = f"{launch_id}:{index}:{hashlib.blake2b(body, digest_size=8).hexdigest()}"
-        yield PlannedJob(index, payload, key, b'%b,"idempotency_key":"%b"}' % (body[:-1], key.encode()))
+class _Piece(NamedTuple):
+    """Jobs that travel together; ``maybe`` when a request with them was sent and no answer to it was heard."""
+
+    jobs: list[PlannedJob]
+    maybe: bool = False
 
 
-def make_batches(jobs: Iterable[PlannedJob], size: int) -> Iterator[list[PlannedJob]]:
-    """Lists of up to ``size`` jobs, in order; shorter when the body would grow too large."""
-    batch: list[PlannedJob] = []
-    length = 0
-    for job in jobs:
-        if len(batch) == size or (batch and length + len(job.body) > _MAX_BODY_BYTES):
-            yield batch
-            batch, length = [], 0
-        batch.append(job)
-        length += len(job.body) + 1
-    if batch:
-        yield batch
+class Submitter:
+    """Sends the jobs that the ledger does not know yet, and keeps count in ``submission``.
 
-
-async def submit_launch(
-    options: LaunchOptions,
-    client: MasterClient,
-    results: ResultsFile | None,
-    display: Display,
-    stop: asyncio.Event,
-    submission: Submission,
-) -> None:
-    """Submit every job of the plan, until ``stop``, and keep count in ``submission``.
-
-    The batch in flight is always finished, except when cancelled. An error that ends the launch is kept in
-    ``submission.failure``: what was submitted before it counts.
+    An error that ends the launch is kept in ``submission.failure``: what was submitted before it counts.
     """
-    launch = msgspec.json.encode({"id": options.launch_id, "name": options.name})
-    batches = make_batches(key_jobs(plan_jobs(options.plan), options.launch_id), options.batch_size)
-    start = time.monotonic()
-    with display.bar("submitting", options.plan.count) as bar:
-        for number, batch in enumerate(batches):
-            if number and options.delay:
-                await pause(options.delay, stop)
-            if stop.is_set():
-                break
-            try:
-                await _submit_batch(batch, launch, options, client, submission, results)
-            finally:
-                submission.seconds = time.monotonic() - start
-            _report(number, batch, submission, display, bar)
-            if submission.failure is not None:
-                break
 
+    def __init__(
+        self, options: LaunchOptions, client: MasterClient, ledger: Ledger, display: Display, stop: asyncio.Event
+    ) -> None:
+        self._options = options
+        self._client = client
+        self._ledger = ledger
+        self._display = display
+        self._stop = stop
+        self._launch = ledger.header.launch_id
+        plan = ledger.header.plan
+        self._queue = Queue(key_jobs(plan_jobs(plan), self._launch), ledger.settled())
+        self._times = arrival_times(options.arrival, plan.seed) if options.arrival is not None else None
+        self._due = next(self._times, 0.0) if self._times is not None else 0.0
+        self._window = Window(options.batch_size, most_batch=options.most_batch, most_at_once=options.concurrency)
+        self._rng = random.Random()
+        self._unsaved: list[LedgerEntry] = []
+        self._saving: asyncio.Future[None] | None = None
+        self._began: float | None = None
+        self._heard_at = 0.0
+        self._told_at: float | None = None
+        totals = ledger.totals()
+        self.submission = Submission(
+            accepted=totals["accepted"], rejected=totals["rejected"], before=totals["accepted"] + totals["rejected"]
+        )
 
-async def _submit_batch(
-    batch: list[PlannedJob],
-    launch: bytes,
-    options: LaunchOptions,
-    client: MasterClient,
-    submission: Submission,
-    results: ResultsFile | None,
-) -> None:
-    body = b'{"launch":%b,"jobs":[%b]}' % (launch, b",".join(job.body for job in batch))
-    begin = time.monotonic()
-    answers: list[ItemAnswer] | None = None
-    try:
-        answers = _match(await client.submit(body, options.patience), batch)
-    except ReelmillError as error:
-        submission.failure = error
-    finally:  # also when cancelled: the entries of this batch are kept
-        submission.latencies.append(time.monotonic() - begin)
+    @property
+    def is_done(self) -> bool:
+        """Whether every job of the plan has its answer."""
+        return not self._queue and not self.submission.unknown and self.submission.failure is None
+
+    async def submit(self, end: int) -> None:
+        """Send every job before the place ``end``. What is under way when ``stop`` is set is finished, but not retried.
+
+        Cancelled, it ends at once; in each case the ledger is right when it returns.
+        """
+        loop = asyncio.get_running_loop()
+        self._heard_at = loop.time()
+        self._began = self._began if self._began is not None else loop.time()
+        under_way: set[asyncio.Task[None]] = set()
         try:
-            _record(batch, answers, options, submission, results)
+            with self._display.bar("submitting", end - self.submission.before) as bar:
+                async for batch in self._batches(end, under_way):
+                    under_way.add(asyncio.create_task(self._deliver(batch, bar)))
+                while under_way:
+                    await self._reap(under_way)
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+            self.submission.seconds = loop.time() - self._began
+            await self._save_rest()
+
+    async def _batches(self, end: int, under_way: set[asyncio.Task[None]]) -> AsyncIterator[list[PlannedJob]]:
+        """Each when its time has come and a request may be sent."""
+        is_first = True
+        while self._queue.has_before(end):
+            while len(under_way) >= self._window.at_once:
+                await self._reap(under_way)
+            await self._wait_for_time(is_first)
+            if self._is_over:
+                return
+            is_first = False
+            yield self._take(end)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self.submission.failure is not None
+
+    async def _wait_for_time(self, is_first: bool) -> None:
+        if self._times is not None:
+            assert self._began is not None
+            await pause(self._began + self._due - asyncio.get_running_loop().time(), self._stop)
+        elif self._options.delay and not is_first:
+            await pause(self._options.delay, self._stop)
+
+    def _take(self, end: int) -> list[PlannedJob]:
+        if self._times is None or self._began is None:
+            return self._queue.take(self._window.batch, end)
+        since = asyncio.get_running_loop().time() - self._began
+        self.submission.lateness = max(self.submission.lateness, since - self._due)
+        batch = self._queue.take(1, end)
+        self._due = next(self._times)
+        while self._due <= since and len(batch) < self._window.batch and (more := self._queue.take(1, end)):
+            batch += more
+            self._due = next(self._times)
+        return batch
+
+    async def _reap(self, under_way: set[asyncio.Task[None]]) -> None:
+        done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        under_way -= done
+        for task in done:
+            task.result()
+
+    # One batch
+
+    async def _deliver(self, batch: list[PlannedJob], bar: Bar) -> None:
+        """Until each of its jobs has an answer, in smaller pieces when the master does not take that many."""
+        began = asyncio.get_running_loop().time()
+        pieces = deque([_Piece(batch)])
+        tries = 0
+        try:
+            while pieces:
+                piece = pieces.popleft()
+                pieces.appendleft(piece._replace(maybe=True))  # cancelled while it is on its way, nobody knows
+                try:
+                    answers = _match(await self._client.submit(self._encode(piece.jobs)), piece.jobs)
+                except TryAgain as again:
+                    tries += 1
+                    pieces.popleft()
+                    pieces.extendleft(reversed(self._split(piece, again)))
+                    if not self._may_go_on(again):
+                        return
+                    await pause(self._breath(again, tries), self._stop)
+                    continue
+                except ReelmillError as error:  # nothing of it was kept
+                    pieces[0] = piece
+                    self._fail(error)
+                    return
+                pieces.popleft()
+                tries = 0
+                self._note_answers(piece.jobs, answers, asyncio.get_running_loop().time() - began)
+                bar.show(self.submission.submitted - self.submission.before, self._describe())
+                began = asyncio.get_running_loop().time()
+                await self._save()
+        except ReelmillError as error:  # the ledger cannot be written
+            self._fail(error)
+        finally:
+            self._note_unheard(pieces)
+
+    def _encode(self, jobs: list[PlannedJob]) -> bytes:
+        return encode_batch(self._launch, self._ledger.header.name, jobs)
+
+    def _split(self, piece: _Piece, again: TryAgain) -> list[_Piece]:
+        if self._window.note_trouble():
+            self._tell(f"{again.reason}; slowing down to {self._window}")
+        else:
+            self._tell(f"{again.reason}; trying again")
+        self.submission.retries += 1
+        size, maybe = self._window.batch, piece.maybe or again.may_have_arrived
+        return [_Piece(piece.jobs[at : at + size], maybe) for at in range(0, len(piece.jobs), size)]
+
+    def _may_go_on(self, again: TryAgain) -> bool:
+        """A master that is full says so in good order: there will be room when its farm gets on."""
+        now = asyncio.get_running_loop().time()
+        if again.is_full:
+            self._heard_at = now
+        if now - self._heard_at > self._options.patience:
+            self._fail(again.reason)
+        return not self._is_over
+
+    def _breath(self, again: TryAgain, tries: int) -> float:
+        return (again.after or 0.0) + max(0.05, _BACKOFF.backoff(tries, self._rng))
+
+    def _fail(self, error: ReelmillError) -> None:
+        self.submission.failure = self.submission.failure or error
+
+    def _tell(self, line: str) -> None:
+        """On a bad line, not for every request."""
+        now = asyncio.get_running_loop().time()
+        if self._told_at is None or now - self._told_at > _TELL_EVERY:
+            self._told_at = now
+            self._display.say(line, "warning")
+
+    def _describe(self) -> str:
+        bad = self.submission.rejected + self.submission.unknown
+        return f"{bad:,} rejected" if bad else ""
+
+    # What came of it
+
+    def _note_answers(self, jobs: list[PlannedJob], answers: list[ItemAnswer], seconds: float) -> None:
+        submission = self.submission
+        submission.latencies.append(seconds)
+        self._heard_at = asyncio.get_running_loop().time()
+        if self._window.note_answer(len(jobs), seconds):
+            self._tell(f"the master took {seconds:.1f} s for {len(jobs):,} jobs; slowing down to {self._window}")
+        for job, answer in zip(jobs, answers, strict=True):
+            if answer.job is not None:
+                submission.accepted += 1
+            else:
+                submission.rejected += 1
+                submission.first_error = submission.first_error or (answer.problem.detail if answer.problem else None)
+            self._unsaved.append(_entry(job, answer))
+        first, last = jobs[0].index + 1, jobs[-1].index + 1
+        self._display.say(f"jobs {first:,} to {last:,} answered in {seconds * 1000:.0f} ms; {self._window}", "debug")
+
+    def _note_unheard(self, pieces: deque[_Piece]) -> None:
+        """What never left here is as if it had not been tried; the rest may have arrived."""
+        for piece in pieces:
+            if piece.maybe:
+                self.submission.unknown += len(piece.jobs)
+                self._unsaved += [LedgerEntry(job.index, "unknown", error=UNHEARD) for job in piece.jobs]
+
+    async def _save(self) -> None:
+        """Return when all that is known is in the ledger; those who come meanwhile are written together."""
+        while self._saving is not None:
+            await asyncio.wait({self._saving})
+        if self._unsaved:
+            entries, self._unsaved = self._unsaved, []
+            self._saving = asyncio.ensure_future(asyncio.to_thread(self._ledger.record, entries))
+            try:
+                await asyncio.shield(self._saving)
+            finally:
+                if self._saving.done():
+                    self._saving = None
+
+    async def _save_rest(self) -> None:
+        try:
+            if self._saving is not None:  # its waiter was cancelled
+                saving, self._saving = self._saving, None
+                await saving
+            await self._save()
         except ReelmillError as error:
-            submission.failure = submission.failure or error
+            self._fail(error)
 
 
-def _match(answer: BatchAnswer, batch: list[PlannedJob]) -> list[ItemAnswer]:
-    if [item.index for item in answer.results] != list(range(len(batch))):
-        raise Unavailable(f"the master answered {len(answer.results)} of {len(batch)} jobs of a batch")
+def _match(answer: BatchAnswer, jobs: list[PlannedJob]) -> list[ItemAnswer]:
+    if [item.index for item in answer.results] != list(range(len(jobs))):
+        raise Unavailable(f"the master answered {len(answer.results)} of {len(jobs)} jobs of a batch")
     return answer.results
 
 
-def _record(
-    batch: list[PlannedJob],
-    answers: list[ItemAnswer] | None,
-    options: LaunchOptions,
-    submission: Submission,
-    results: ResultsFile | None,
-) -> None:
-    """Count every job of the batch, and then keep it: what was sent is sent, whether it can be written down or not."""
-    entries: list[JobEntry] = []
-    for place, job in enumerate(batch):
-        answer = answers[place] if answers is not None else None
-        if answer is not None and answer.job is not None:
-            submission.accepted += 1
-        elif answer is not None:
-            submission.rejected += 1
-            submission.first_error = submission.first_error or (answer.problem.detail if answer.problem else None)
-        else:
-            submission.unknown += 1
-        entries.append(_make_entry(job, answer, options.launch_id))
-    if results is not None:
-        for entry in entries:
-            results.add(entry)
-
-
-def _make_entry(job: PlannedJob, answer: ItemAnswer | None, launch_id: str) -> JobEntry:
-    problem = answer.problem if answer is not None else None
-    accepted = answer.job if answer is not None else None
-    return JobEntry(
-        index=job.index,
-        id=accepted.id if accepted else None,
-        sequence_number=accepted.sequence_number if accepted else None,
-        status=accepted.status if accepted else "rejected" if answer else "unknown",
-        launch_id=launch_id,
-        scenario=job.payload.scenario,
-        engine=job.payload.engine,
-        queue=job.payload.queue,
-        priority=job.payload.priority,
-        parameters=job.payload.parameters,
-        idempotency_key=job.key,
-        error=None if accepted else problem.detail if problem else UNHEARD,
-        error_code=problem.code if problem else None,
-        field=problem.field if problem else None,
-    )
-
-
-def _report(number: int, batch: list[PlannedJob], submission: Submission, display: Display, bar: Bar) -> None:
-    bad = submission.rejected + submission.unknown
-    bar.show(submission.submitted, f"{bad:,} rejected" if bad else "")
-    milliseconds = submission.latencies[-1] * 1000
-    first, last = batch[0].index + 1, batch[-1].index + 1
-    display.say(f"batch {number + 1}: jobs {first} to {last} answered in {milliseconds:.0f} ms", "debug")
+def _entry(job: PlannedJob, answer: ItemAnswer) -> LedgerEntry:
+    if answer.job is not None:
+        return LedgerEntry(job.index, "accepted", answer.job.id, answer.job.sequence_number, answer.job.status)
+    problem = answer.problem
+    if problem is None:
+        return LedgerEntry(job.index, "rejected", error="the master gave no reason")
+    return LedgerEntry(job.index, "rejected", error=problem.detail, error_code=problem.code, field=problem.field)

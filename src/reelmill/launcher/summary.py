@@ -26,15 +26,22 @@ def table(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 def describe_options(options: LaunchOptions, master: str, health: Health | None) -> list[str]:
     """The configuration of a launch."""
-    delay = f", {options.delay * 1000:g} ms apart" if options.delay else ""
     rows = [
         ("launch", options.launch_id + (f" ({options.name})" if options.name else "")),
         ("master", master + (f", {health.nodes_online} node(s) online" if health else "")),
         *describe_plan(options.plan),
-        ("batches", f"of {options.batch_size:,}{delay}"),
+        ("sending", _pace(options)),
         *_results(options),
     ]
     return table(rows)
+
+
+def _pace(options: LaunchOptions) -> str:
+    if options.arrival is not None:
+        return str(options.arrival)
+    growing = options.most_batch > options.batch_size
+    sizes = f"{options.batch_size:,} to {options.most_batch:,}" if growing else f"{options.batch_size:,}"
+    return f"{sizes} jobs a request" + (f", {options.delay * 1000:g} ms apart" if options.delay else "")
 
 
 def _results(options: LaunchOptions) -> list[tuple[str, str]]:
@@ -59,7 +66,8 @@ def describe_totals(totals: PlanTotals) -> list[str]:
 
 def describe_submission(options: LaunchOptions, submission: Submission) -> list[str]:
     """The summary behind the submit."""
-    rate = format_rate(submission.submitted / submission.seconds) if submission.seconds > 0 else _UNKNOWN
+    sent = submission.submitted - submission.before
+    rate = format_rate(sent / submission.seconds) if sent and submission.seconds > 0 else _UNKNOWN
     timings = [
         ("duration", format_seconds(submission.seconds)),
         ("rate", rate),
@@ -71,7 +79,9 @@ def describe_submission(options: LaunchOptions, submission: Submission) -> list[
         ("accepted", f"{submission.accepted:,}"),
         ("rejected", f"{submission.rejected:,}"),
         *([("unknown", f"{submission.unknown:,} (no answer heard)")] if submission.unknown else []),
-        *(timings if options.plan.count > 1 else []),
+        *([("before", f"{submission.before:,} by an earlier run")] if submission.before else []),
+        *(timings if options.plan.count > 1 and sent else []),
+        *([("lateness", f"at most {format_ms(submission.lateness)}")] if options.arrival is not None else []),
         *([("first error", submission.first_error)] if submission.first_error else []),
         *_results(options),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -76,16 +76,26 @@ def display() -> Memory:
     return Memory()
 
 
-class BadLine:
-    """A proxy in front of a master that breaks a share of the requests, each in one of four ways.
+_BREAKS = ("drop", "late", "500", "503", "429", "mute", "half")
 
-    It drops the request before the master saw it, answers 503 or 429 itself, or lets the master do the work and then
-    closes the connection, before the answer or in the middle of it.
+
+class BadLine:
+    """A proxy in front of a master that breaks a share of the requests, each in one of seven ways.
+
+    It drops the request before the master saw it, answers 500, 503 or 429 itself, passes it on late, or lets the master
+    do the work and then closes the connection, before the answer or in the middle of it. ``first`` is what happens to
+    the first batches, one by one, whatever the share.
     """
 
-    def __init__(self, target: str, share: float, seed: int) -> None:
+    def __init__(
+        self, target: str, share: float, seed: int, *, first: Sequence[str] = (), retry_after: int = 0
+    ) -> None:
         self._port = int(target.rpartition(":")[2])
         self._share = share
+        self._first = list(first)
+        self._retry_after = retry_after
+        self.batches_at: list[float] = []
+        """When each batch arrived, on the loop's clock."""
         self._random = random.Random(seed)
         self.broken = 0
         self.url = ""
@@ -106,14 +116,18 @@ class BadLine:
         writer.close()
 
     async def _pass_on(self, request: bytes, writer: asyncio.StreamWriter) -> None:
-        kind = (
-            self._random.choice(("drop", "503", "429", "mute", "half")) if self._random.random() < self._share else ""
-        )
+        kind = self._random.choice(_BREAKS) if self._random.random() < self._share else ""
+        if request.startswith(b"POST"):
+            self.batches_at.append(asyncio.get_running_loop().time())
+            kind = self._first.pop(0) if self._first else kind
         self.broken += bool(kind)
         if kind == "drop":
             return
-        if kind in ("503", "429"):
-            writer.write(f"HTTP/1.1 {kind} No\r\nRetry-After: 0\r\nContent-Length: 4\r\n\r\nbusy".encode())
+        if kind == "late":
+            await asyncio.sleep(self._random.uniform(0.01, 0.1))
+        if kind in ("500", "503", "429"):
+            head = f"HTTP/1.1 {kind} No\r\nRetry-After: {self._retry_after}\r\nContent-Length: 4\r\n\r\n"
+            writer.write(head.encode() + b"busy")
             await writer.drain()
             return
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)

@@ -19,6 +19,7 @@ from reelmill.launcher.options import LaunchOptions, read_plan
 from reelmill.launcher.run import LaunchOutcome, run_launch
 from reelmill.launcher.watch import watch_launch
 from tests.integration.launcher.conftest import BadLine, Farm, Memory
+from tests.waiting import wait_until
 
 
 def options(tmp_path: Path, count: int, batch_size: int = 50, **more: Any) -> LaunchOptions:
@@ -36,12 +37,13 @@ async def launch(url: str, wanted: LaunchOptions, display: Memory, stop: asyncio
 
 
 async def assert_told(farm: Farm, found: list[dict[str, Any]]) -> None:
-    """The results are exactly what the store holds, in the same order."""
+    """The results are exactly what the store holds, in the order of the plan."""
     jobs = await farm.jobs()
+    assert list(range(len(jobs))) == [one["index"] for one in found]
+    found = sorted(found, key=lambda one: one["sequence_number"])  # requests at the same time may overtake each other
     told = [(one["id"], one["sequence_number"], one["scenario"], one["queue"], one["priority"]) for one in found]
     assert [(job.id, job.sequence_number, job.scenario, job.queue, job.priority) for job in jobs] == told
     assert [job.parameters.duration for job in jobs] == [one["parameters"]["duration"] for one in found]
-    assert list(range(len(jobs))) == [one["index"] for one in found]
 
 
 async def test_every_job_arrives_once_and_in_order(farm: Farm, tmp_path: Path, display: Memory) -> None:
@@ -80,9 +82,13 @@ async def test_it_gives_up_in_time_and_says_what_it_knows(farm: Farm, tmp_path: 
     assert outcome.exit_code == 1
     assert "nothing answers" in str(outcome.failure)
     found = entries(tmp_path)
-    assert ["unknown"] * 10 == [one["status"] for one in found[-10:]]
     assert [job.id for job in await farm.jobs()] == [one["id"] for one in found if "id" in one]
-    assert outcome.submission.unknown == 10
+    assert 0 < len(found) < 500
+
+    resumed = await launch(farm.url, msgspec.structs.replace(wanted, delay=0, resume=True), display)
+    assert (0, len(found)) == (resumed.exit_code, resumed.submission.before)
+    assert 500 == len(await farm.jobs())
+    await assert_told(farm, entries(tmp_path))
 
 
 async def test_a_stop_finishes_the_batch_in_flight(farm: Farm, tmp_path: Path, display: Memory) -> None:
@@ -101,19 +107,19 @@ async def test_a_stop_finishes_the_batch_in_flight(farm: Farm, tmp_path: Path, d
 
 
 async def test_a_cancel_keeps_what_was_sent(farm: Farm, tmp_path: Path, display: Memory) -> None:
-    """The second Ctrl-C: at once, and the results are valid all the same."""
+    """The second Ctrl-C: at once, and the launch can go on from its ledger."""
+    wanted = options(tmp_path, 3_000, 500)
     async with MasterClient(farm.url) as client:
-        task = asyncio.create_task(run_launch(options(tmp_path, 100_000, 500), client, display, asyncio.Event()))
+        task = asyncio.create_task(run_launch(wanted, client, display, asyncio.Event()))
         while not display.seen:
             await asyncio.sleep(0.001)
         task.cancel()
         outcome = await task
     assert outcome.exit_code == 130
-    found = entries(tmp_path)
-    assert len(found) == outcome.submission.submitted
-    stored = {job.id for job in await farm.jobs()}
-    assert {one["id"] for one in found if "id" in one} <= stored
-    assert len(stored) <= len(found)
+    assert not (tmp_path / "r.json").exists()
+    resumed = await launch(farm.url, msgspec.structs.replace(wanted, resume=True), display)
+    assert (0, 3_000) == (resumed.exit_code, len(await farm.jobs()))
+    await assert_told(farm, entries(tmp_path))
 
 
 async def test_a_refused_job_does_not_stop_the_others(farm: Farm, tmp_path: Path, display: Memory) -> None:
@@ -190,23 +196,30 @@ async def test_https_to_a_plain_master_is_told(farm: Farm, tmp_path: Path, displ
         await launch(farm.url.replace("http:", "https:"), options(tmp_path, 5), display)
 
 
-async def test_retry_after_is_obeyed(display: Memory) -> None:
-    """A master that asks for a second gets it."""
-    answers = iter([page("429 Too Many Requests\r\nRetry-After: 1", b"{}"), page("201 Created", b"")])
-    times: list[float] = []
+async def test_a_full_master_is_obeyed(farm: Farm, tmp_path: Path, display: Memory) -> None:
+    """429 with Retry-After: wait that long, send less at a time, say why, and lose nothing."""
+    async with BadLine(farm.url, 0.0, 0, first=["429", "429"], retry_after=1) as line:
+        outcome = await launch(line.url, options(tmp_path, 40, 20), display)
+    assert (0, 40) == (outcome.exit_code, len(await farm.jobs()))
+    first, second, third, *_ = line.batches_at
+    assert second - first >= 1
+    assert third - second >= 1
+    assert any("slowing down to 10 jobs a request" in said for said in display.warnings)
+    await assert_told(farm, entries(tmp_path))
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        times.append(time.monotonic())
-        body = b'{"accepted":0,"rejected":0,"results":[]}'
-        writer.write(next(answers) if len(times) == 1 else page("201 Created", body))
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, MasterClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
-        await client.submit(b"{}", 10)
-    assert times[1] - times[0] >= 1
+async def test_a_stop_while_the_master_is_full_leaves_what_was_never_taken(
+    farm: Farm, tmp_path: Path, display: Memory
+) -> None:
+    """Such jobs are in no results: they are still to be sent."""
+    stop = asyncio.Event()
+    async with BadLine(farm.url, 0.0, 0, first=["429"] * 100, retry_after=5) as line, MasterClient(line.url) as client:
+        task = asyncio.create_task(run_launch(options(tmp_path, 40, 20), client, display, stop))
+        await wait_until(lambda: asyncio.sleep(0, line.batches_at), bool)
+        stop.set()
+        outcome = await task
+    assert (130, 0) == (outcome.exit_code, outcome.submission.submitted)
+    assert not await farm.jobs()
 
 
 async def test_watching_ends_when_every_job_has_ended(farm: Farm, tmp_path: Path, display: Memory) -> None:

@@ -7,9 +7,9 @@ import json
 import msgspec
 
 from reelmill.domain.request import JobRequest, accept
+from reelmill.launcher.batch import PlannedJob, Queue, key_jobs
 from reelmill.launcher.options import read_plan
-from reelmill.launcher.plan import plan_jobs
-from reelmill.launcher.submit import key_jobs, make_batches
+from reelmill.launcher.plan import LaunchPlan, plan_jobs
 
 
 def test_a_key_says_launch_place_and_content() -> None:
@@ -30,15 +30,36 @@ def test_what_is_sent_is_what_the_domain_accepts() -> None:
         assert {**msgspec.to_builtins(job.payload), "idempotency_key": job.key} == json.loads(job.body)
 
 
+def batches(plan: LaunchPlan, size: int, settled: bytearray | None = None) -> list[list[PlannedJob]]:
+    queue = Queue(key_jobs(plan_jobs(plan), "a"), settled or bytearray(plan.count))
+    taken: list[list[PlannedJob]] = []
+    while queue:
+        taken.append(queue.take(size, plan.count))
+    return taken
+
+
 def test_batches_keep_the_order_and_hold_at_most_so_many() -> None:
-    batches = list(make_batches(key_jobs(plan_jobs(read_plan(count="103")), "a"), 50))
-    assert [len(batch) for batch in batches] == [50, 50, 3]
-    assert list(range(103)) == [job.index for batch in batches for job in batch]
+    """Each job is in one of them, once."""
+    found = batches(read_plan(count="103"), 50)
+    assert [50, 50, 3] == [len(batch) for batch in found]
+    assert list(range(103)) == [job.index for batch in found for job in batch]
 
 
 def test_a_batch_never_outgrows_what_the_master_takes() -> None:
     """10,000 jobs with very long paths are more than 8 MB: they are sent in several requests."""
     plan = read_plan(count="10k", scenario="480p30-h264", source="/".join(["d" * 200] * 5) + ".mp4")
-    batches = list(make_batches(key_jobs(plan_jobs(plan), "a"), 10_000))
-    assert sum(len(batch) for batch in batches) == 10_000
-    assert max(sum(len(job.body) + 1 for job in batch) for batch in batches) < 7_000_000
+    found = batches(plan, 10_000)
+    assert 10_000 == sum(len(batch) for batch in found)
+    assert max(sum(len(job.body) + 1 for job in batch) for batch in found) < 7_000_000
+
+
+def test_what_is_settled_is_not_taken_again() -> None:
+    """Only the jobs whose answer is not known, and never one beyond the end that is asked for."""
+    plan = read_plan(count="10")
+    settled = bytearray(10)
+    settled[2:5] = b"\1" * 3
+    assert [0, 1, 5, 6, 7, 8, 9] == [job.index for batch in batches(plan, 4, settled) for job in batch]
+    queue = Queue(key_jobs(plan_jobs(plan), "a"), settled)
+    assert [0, 1, 5] == [job.index for job in queue.take(50, 6)]
+    assert not queue.has_before(6)
+    assert queue

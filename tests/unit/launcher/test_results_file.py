@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from pyarrow import parquet
 
 from reelmill.domain.request import RequestedParameters
-from reelmill.errors import InvalidField
-from reelmill.launcher.results import JobEntry, ResultsFile
+from reelmill.errors import InvalidField, ReelmillError
+from reelmill.launcher.results import COLUMNS, JobEntry, check_output, is_kept, write_results
 
 
 def entry(index: int) -> JobEntry:
@@ -29,42 +34,60 @@ def entry(index: int) -> JobEntry:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_the_file_is_a_json_array_in_order(tmp_path: Path, count: int) -> None:
     """`jq '. | length'` is right, for no jobs too."""
-    results = ResultsFile(tmp_path / "r.json")
-    for index in range(count):
-        results.add(entry(index))
-    results.commit()
+    assert count == write_results(tmp_path / "r.json", map(entry, range(count)))
     assert list(range(count)) == [found["index"] for found in json.loads((tmp_path / "r.json").read_text())]
-    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert ["r.json"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_ndjson_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
+    """The suffix decides; parameters are columns of their own where there are columns."""
+    wanted = [entry(0), msgspec.structs.replace(entry(1), error='a "quoted", odd\nreason', error_code="invalid_field")]
+    for suffix in ("ndjson", "csv", "parquet"):
+        write_results(tmp_path / f"r.{suffix}", wanted)
+    lines = (tmp_path / "r.ndjson").read_text().splitlines()
+    assert wanted == [msgspec.json.decode(line, type=JobEntry) for line in lines]
+    with (tmp_path / "r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [("0", "480p30-h264", "1.0", ""), ("1", "480p30-h264", "1.0", 'a "quoted", odd\nreason')] == [
+        (row["index"], row["scenario"], row["duration"], row["error"]) for row in rows
+    ]
+    columns = parquet.read_table(tmp_path / "r.parquet").to_pydict()
+    assert COLUMNS == list(columns) == list(rows[0])
+    assert [[0, 1], [1.0, 1.0], [None, wanted[1].error]] == [columns[name] for name in ("index", "duration", "error")]
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    """Nobody ever reads half a file; dropped results leave no trace."""
+    """Nobody ever reads half a file; results that fail leave no trace."""
+
+    def fail() -> Iterator[JobEntry]:
+        yield entry(0)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     path = tmp_path / "r.json"
     path.write_text("old")
-    results = ResultsFile(path)
-    results.add(entry(0))
-    assert path.read_text() == "old"
-    results.discard()
-    assert path.read_text() == "old"
+    with pytest.raises(ReelmillError, match="No space left on device; the jobs submitted so far are safe"):
+        write_results(path, fail())
+    assert "old" == path.read_text()
     assert [path] == list(tmp_path.iterdir())
 
 
 def test_a_link_is_followed_and_a_device_is_not_replaced(tmp_path: Path) -> None:
     """`--output /dev/null` must not turn the device into a file."""
     (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
-    linked = ResultsFile(tmp_path / "link.json")
-    linked.commit()
-    assert (tmp_path / "real.json").read_text() == "[]\n"
+    write_results(tmp_path / "link.json", [])
+    assert "[]\n" == (tmp_path / "real.json").read_text()
     assert (tmp_path / "link.json").is_symlink()
-    device = ResultsFile(Path("/dev/null"))
-    device.add(entry(0))
-    device.commit()
+    check_output(Path("/dev/null"))
+    write_results(Path("/dev/null"), [entry(0)])
     assert Path("/dev/null").is_char_device()
+    assert not is_kept(Path("/dev/null"))
 
 
 def test_a_place_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> None:
-    """Before the first job is sent, with the option's name."""
+    """Before the first job is sent, with the option's name; looking leaves nothing behind."""
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "no" / "r.json", tmp_path / "file" / "r.json", Path("/proc/r.json")):
         with pytest.raises(InvalidField, match="--output"):
-            ResultsFile(path)
+            check_output(path)
+    check_output(tmp_path / "new.json")
+    assert [tmp_path / "file"] == list(tmp_path.iterdir())

@@ -61,8 +61,8 @@ def test_an_unfinished_launch_is_not_written_over(tmp_path: Path) -> None:
     output = tmp_path / "r.json"
     assert move_unfinished(output) is None
     Ledger.create(ledger_path(output), header()).close()
-    kept = move_unfinished(output)
-    assert tmp_path / "r-the-id.json" == kept
+    kept = tmp_path / "r-the-id.json"
+    assert kept == move_unfinished(output)
     assert [ledger_path(kept)] == list(tmp_path.iterdir())
     ledger = Ledger.create(ledger_path(output), header(launch_id="other"))
     ledger.finish()

@@ -6,11 +6,12 @@ import csv
 import errno
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from pyarrow import parquet
 
 from reelmill.domain.request import RequestedParameters
 from reelmill.errors import InvalidField, ReelmillError
@@ -51,7 +52,8 @@ def test_ndjson_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     assert [("0", "480p30-h264", "1.0", ""), ("1", "480p30-h264", "1.0", 'a "quoted", odd\nreason')] == [
         (row["index"], row["scenario"], row["duration"], row["error"]) for row in rows
     ]
-    columns = parquet.read_table(tmp_path / "r.parquet").to_pydict()
+    parquet: Any = import_module("pyarrow.parquet")
+    columns: dict[str, list[object]] = parquet.read_table(tmp_path / "r.parquet").to_pydict()
     assert COLUMNS == list(columns) == list(rows[0])
     assert [[0, 1], [1.0, 1.0], [None, wanted[1].error]] == [columns[name] for name in ("index", "duration", "error")]
 

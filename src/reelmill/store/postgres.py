@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -39,6 +40,14 @@ _CONNECT: dict[str, str | int] = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+_ADVICE = (
+    (re.compile("password authentication failed|no password supplied"), "mend the user or the password in the URL"),
+    (re.compile('role ".*" does not exist'), "mend the user in the URL, or make it with `createuser`"),
+    (re.compile('database ".*" does not exist'), "mend the name at the end of the URL, or make it with `createdb`"),
+    (re.compile("permission denied for schema"), "let the user make tables there, or make it the database's owner"),
+    (re.compile("refused|resolve host|time.?out"), "is PostgreSQL running there, and are host and port right?"),
+)
+"""What to do about what PostgreSQL, or its driver, says of a URL that does not work."""
 _OPTIONS = frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
 """What may stand behind the ? of a URL."""
 _PASSING = ("40001", "40P01", "55P03", "23505")
@@ -118,7 +127,9 @@ class PostgresStore(PooledStore):
             engine.dispose()
 
     def _unusable(self, error: DBAPIError) -> StartupError:
-        return StartupError(f"cannot use the store {self.place}: {_first_line(error)}")
+        said = _first_line(error)
+        advice = next((f"; {advice}" for pattern, advice in _ADVICE if pattern.search(said)), "")
+        return StartupError(f"cannot use the store {self.place}: {said}{advice}")
 
     def _engine(self, size: int, *, read_only: bool = False) -> Engine:
         engine = create_engine(

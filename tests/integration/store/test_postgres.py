@@ -87,6 +87,22 @@ async def test_a_url_that_will_not_do_is_one_sentence_without_the_password(url: 
     assert not re.search(r"sec.?ret", str(caught.value))
 
 
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        (("/test_", "/nobodys_"), 'database "nobodys_.*" does not exist; mend the name at the end of the URL, or make'),
+        (("//postgres", "//stranger"), 'role "stranger" does not exist; mend the user in the URL, or make'),
+        (("//postgres:@/", "//x:y@127.0.0.1:9/"), "Connection refused; is PostgreSQL running there, and are host"),
+        (("//postgres:@/", "//x:y@nowhere.invalid/"), "resolve host .*; is PostgreSQL running there, and are host"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_says_what_to_do(change: tuple[str, str], advice: str) -> None:
+    """A wrong name, user, port or host: what PostgreSQL said, and what to mend."""
+    url = new_database().replace(*change)
+    with pytest.raises(StartupError, match=advice):
+        await PostgresStore(url.partition("?")[0] if "//x:y" in url else url).start()
+
+
 async def test_text_in_any_script_is_kept_whatever_encoding_is_asked_for() -> None:
     """In the URL, or by PGCLIENTENCODING for other programs."""
     url = new_database()
@@ -106,7 +122,9 @@ async def test_a_role_that_may_not_make_tables_is_told_so() -> None:
     database = url.partition("?")[0].rpartition("/")[2]
     postgres_server().psql(f"CREATE ROLE {database}_guest LOGIN")
     guest = re.sub("//[^@]*@", f"//{database}_guest@", url)
-    with pytest.raises(StartupError, match=r"cannot use the store .*: permission denied for schema public"):
+    with pytest.raises(
+        StartupError, match=r"cannot use the store .*: permission denied for schema public; let the user"
+    ):
         await PostgresStore(guest).start()
 
 

@@ -9,6 +9,7 @@ _BITRATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmMgG]?)(?:bps|bi
 _BITRATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d)?")
 _DURATION_UNITS = {None: 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_CLOCK = re.compile(r"(?:(?P<hours>\d{1,3}):)?(?P<minutes>\d{1,2}):(?P<seconds>\d{1,2}(?:\.\d+)?)")
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<unit>[kmgt])(?P<binary>i?)b?|b)?", re.IGNORECASE)
 _SIZE_POWERS = {"k": 1, "m": 2, "g": 3, "t": 4}
 _COUNT = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kKmM]?)")
@@ -24,12 +25,32 @@ def parse_bitrate(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from ``"90"``, ``"1.5s"``, ``"250ms"``, ``"2m"``, ``"1h"`` or ``"30d"``; ValueError when it is none."""
+    """Seconds from ``"90"``, ``"1.5s"``, ``"250ms"``, ``"2m"``, ``"1h"``, ``"30d"`` or a clock's ``"00:01:30"``.
+
+    ValueError when it is none of these.
+    """
     match = _DURATION.fullmatch(text.strip())
-    seconds = float(match["number"]) * _DURATION_UNITS[match["unit"]] if match else math.inf
+    seconds = float(match["number"]) * _DURATION_UNITS[match["unit"]] if match else _parse_clock(text.strip())
     if math.isinf(seconds):
-        raise ValueError(f"{_shown(text)} is not a duration; write seconds, or 250ms, 90s, 2m, 1h, 30d")
+        raise ValueError(f"{_shown(text)} is not a duration; write seconds, or 250ms, 90s, 2m, 1h, 30d, 00:01:30")
     return seconds
+
+
+def _parse_clock(text: str) -> float:
+    """``[HOURS:]MINUTES:SECONDS``; infinity when it is not."""
+    match = _CLOCK.fullmatch(text)
+    if match is None or float(match["seconds"]) >= 60 or int(match["minutes"]) >= 60:
+        return math.inf
+    return int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + float(match["seconds"])
+
+
+def parse_delay(text: str) -> float:
+    """Seconds from a short wait: a duration, of which a plain number is milliseconds; ValueError when it is none."""
+    text = text.strip()
+    try:
+        return parse_duration(f"{text}ms" if text[-1:].isdigit() and ":" not in text else text)
+    except ValueError:
+        raise ValueError(f"{_shown(text)} is not a delay; write milliseconds, or 250ms, 1s, 2m") from None
 
 
 def parse_retention(text: str) -> float | None:

@@ -60,7 +60,9 @@ def read_kind(said: Fields, name: str | None = None) -> JobKind:
     scenarios = read_choices(said.get("scenario"), _find_scenario, tuple(CATALOGUE.values()), RANDOM)
     labels = _read_labels(said.get("labels"))
     if name is not None:
-        labels = {KIND_LABEL: name, **labels}
+        if KIND_LABEL in labels:
+            raise said["labels"].refuse(f"{KIND_LABEL!r} is the label that says the name of the kind; choose another")
+        labels = {**labels, KIND_LABEL: name}
     kind = JobKind(
         name=name,
         scenarios=scenarios,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import uuid_utils
 
 from reelmill.domain.label import parse_labels
-from reelmill.domain.quantity import parse_count
+from reelmill.domain.quantity import parse_count, parse_delay
 from reelmill.errors import InvalidField
 from reelmill.launcher.arrival import Arrival
-from reelmill.launcher.distribution import mix
-from reelmill.launcher.kind import read_kind
-from reelmill.launcher.plan import LaunchPlan
-from reelmill.launcher.quantities import Said
+from reelmill.launcher.distribution import Mix, mix
+from reelmill.launcher.kind import Fields, read_kind
+from reelmill.launcher.mixing import KIND, MIX, read_mixes
+from reelmill.launcher.plan import JobKind, LaunchPlan
+from reelmill.launcher.quantities import Said, shown
+from reelmill.launcher.workload import Workload, read_workload
 
 DEFAULT_COUNT = 1000
 MAX_AT_ONCE = 64
@@ -72,28 +75,92 @@ def read_plan(
     seed: str | int | None = None,
     tenant: str | None = None,
     node_labels: Sequence[str] = (),
+    mixes: Sequence[str] = (),
+    workload: Path | None = None,
 ) -> LaunchPlan:
-    """The plan; InvalidField naming the option that is wrong. Without a seed, one is drawn.
+    """The plan; InvalidField naming the option, or the file and its key, that is wrong. Without a seed, one is drawn.
 
-    A synthetic load (no ``source``) is any scenario, queue and priority unless it is said; a real file is not.
+    A synthetic load (no ``source``) is any scenario, queue and priority unless it is said; a real file is not. What is
+    typed holds for every kind of a ``workload`` file, over what the file says.
     """
-    typed = {
-        "scenario": scenario,
-        "queue": queue,
-        "priority": priority,
-        "engine": engine,
-        "duration": duration,
-        "bitrate": bitrate,
-        "input": source,
-        "tenant": tenant,
-        "node_labels": parse_labels("--node-label", node_labels) or None,
-    }
-    said = {key: Said(value, _OPTION_OF.get(key, f"--{key}")) for key, value in typed.items() if value is not None}
-    return LaunchPlan(
-        count=read_count("--count", count, 1) if count is not None else (1 if source else DEFAULT_COUNT),
-        seed=secrets.randbits(32) if seed is None else _read_seed(seed),
-        kinds=mix((read_kind(said),)),
+    file = read_workload(workload) if workload is not None else None
+    names = [kind.name for kind in file.kinds] if file is not None else []
+    said = _read_typed(
+        read_mixes(mixes, names),
+        scenario=scenario,
+        queue=queue,
+        priority=priority,
+        engine=engine,
+        duration=duration,
+        bitrate=bitrate,
+        input=source,
+        tenant=tenant,
+        node_labels=parse_labels("--node-label", node_labels) or None,
     )
+    weights = said.pop(KIND, None)
+    if file is None:
+        kinds = mix((read_kind(said),))
+    else:
+        kinds = _read_kinds(file, said, cast("dict[str, float] | None", weights.value) if weights is not None else None)
+    return LaunchPlan(
+        count=_choose_count(count, file, DEFAULT_COUNT if source is None else 1),
+        seed=_choose_seed(seed, file),
+        kinds=kinds,
+        arrival=file.arrival if file is not None else None,
+        workload=file.path if file is not None else None,
+    )
+
+
+def _read_typed(mixes: Mapping[str, Mapping[str, float]], **typed: object) -> dict[str, Said]:
+    """What was typed about the jobs, each with its option."""
+    said = {key: Said(value, _OPTION_OF.get(key, f"--{key}")) for key, value in typed.items() if value is not None}
+    for dimension, weights in mixes.items():
+        if dimension in said:
+            raise InvalidField(MIX, f"and --{dimension} both say what each {dimension} gets; leave one out")
+        said[dimension] = Said(weights, MIX)
+    return said
+
+
+def _read_kinds(file: Workload, typed: Fields, weights: Mapping[str, float] | None) -> Mix[JobKind]:
+    if not file.kinds:
+        return mix((read_kind({**file.defaults, **typed}),))
+    chosen = [kind for kind in file.kinds if weights is None or kind.name in weights]
+    shares = [kind.weight if weights is None else weights[kind.name] for kind in chosen]
+    return mix([read_kind({**kind.fields, **typed}, kind.name) for kind in chosen], shares)
+
+
+def _choose_count(typed: str | None, file: Workload | None, default: int) -> int:
+    if typed is not None:
+        return read_count("--count", typed, 1)
+    if file is not None and file.count is not None:
+        value, place = file.count
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise file.count.refuse(f"{shown(value)} is not a count; write a whole number, such as 1000 or '10k'")
+        return read_count(place, str(value), 1)
+    return default
+
+
+def _choose_seed(typed: str | int | None, file: Workload | None) -> int:
+    if typed is not None:
+        return _read_seed(typed)
+    if file is not None and file.seed is not None:
+        if isinstance(file.seed.value, bool) or not isinstance(file.seed.value, int):
+            raise file.seed.refuse(f"{shown(file.seed.value)} is not a whole number")
+        return file.seed.value
+    return secrets.randbits(32)
+
+
+def read_delay(option: str, text: str, most: float) -> float:
+    """Seconds, of ``"100"`` milliseconds, ``"250ms"`` or ``"1s"``; at most ``most`` seconds."""
+    if text.strip().startswith("-"):
+        raise InvalidField(option, f"{text[:60]} is too small; the least is 0")
+    try:
+        seconds = parse_delay(text)
+    except ValueError as error:
+        raise InvalidField(option, str(error)) from None
+    if seconds > most:
+        raise InvalidField(option, f"{text} is too large; the most is {most:g} seconds")
+    return seconds
 
 
 def read_count(option: str, text: str, low: int, high: int | None = None) -> int:

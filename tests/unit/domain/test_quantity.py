@@ -11,6 +11,7 @@ from reelmill.domain.quantity import (
     format_size,
     parse_bitrate,
     parse_count,
+    parse_delay,
     parse_duration,
     parse_retention,
     parse_size,
@@ -28,11 +29,44 @@ def test_bitrates(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("90", 90.0), ("1.5s", 1.5), ("250ms", 0.25), ("2m", 120.0), ("1h", 3600.0), ("2d", 172_800.0)],
+    [
+        ("90", 90.0),
+        ("1.5s", 1.5),
+        ("250ms", 0.25),
+        ("2m", 120.0),
+        ("1h", 3600.0),
+        ("2d", 172_800.0),
+        ("00:01:00", 60.0),
+        ("1:30", 90.0),
+        ("01:00:00.5", 3600.5),
+        ("100:00:00", 360_000.0),
+    ],
 )
 def test_durations(text: str, expected: float) -> None:
     """Seconds, with the units that people write."""
     assert expected == parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["1:60", "1:60:00", "1:2:3:4", ":30", "1:", "-0:30"])
+def test_what_no_clock_shows_is_no_duration(text: str) -> None:
+    """Minutes and seconds end at 59."""
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("100", 0.1), ("1s", 1.0), ("250ms", 0.25), ("0", 0.0), ("2m", 120.0), ("0:02", 2.0)]
+)
+def test_a_delay_without_a_unit_is_milliseconds(text: str, seconds: float) -> None:
+    """As it always was; with a unit it is what it says."""
+    assert seconds == pytest.approx(parse_delay(text))
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1 day", "1.5.2"])
+def test_what_is_no_delay_is_refused(text: str) -> None:
+    """The sentence names milliseconds."""
+    with pytest.raises(ValueError, match="is not a delay; write milliseconds"):
+        parse_delay(text)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1000", 1000), ("10k", 10_000), ("1.5k", 1500), ("1M", 1_000_000)])

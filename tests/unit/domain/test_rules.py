@@ -13,6 +13,7 @@ from reelmill.domain.capability import CODECS, Capabilities, Needs, can_run, cho
 from reelmill.domain.failure import FAILURE_REASONS, RETRYABLE, Failure
 from reelmill.domain.job import PRIORITIES, QUEUES, order_rank
 from reelmill.domain.retry import RetryPolicy
+from reelmill.domain.scenario import CATALOGUE
 from reelmill.domain.suggestion import unknown_name
 
 SMALL = Capabilities(2, {"ffmpeg": ["h264", "h265"], "gstreamer": ["h264", "vp9"]})
@@ -116,6 +117,20 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_choices() -> None:
     assert "unknown queue 'lvie'; did you mean 'live'? (one of live, default, batch)" == unknown_name(
         "queue", "lvie", QUEUES
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("1080p60-h246", "did you mean '1080p60-h264'?"),
+        ("1080P", "did you mean one of '1080p60-h264', '1080p30-h264', '1080p60-h265', '1080p30-h265' ... (2 more)?"),
+        ("480p60-h264x", "did you mean '480p60-h264'?"),
+        ("480p60-h265 ", "did you mean '480p60-h265'?"),
+    ],
+)
+def test_of_names_that_are_as_near_the_first_is_meant(given: str, meant: str) -> None:
+    """The catalogue lists h264 first, and the beginning of a name stands for all that begin so."""
+    assert meant in unknown_name("scenario", given, CATALOGUE)
 
 
 def test_a_long_list_is_not_shown_and_a_long_name_is_cut() -> None:

@@ -18,7 +18,8 @@ from reelmill.launcher.client import MasterClient
 from reelmill.launcher.options import LaunchOptions, read_plan
 from reelmill.launcher.run import LaunchOutcome, run_launch
 from reelmill.launcher.watch import watch_launch
-from tests.integration.launcher.conftest import BadLine, Farm, Memory
+from tests.bad_line import BadLine
+from tests.integration.launcher.conftest import Farm, Memory
 from tests.waiting import wait_until
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.launches [--bad-lines N] [--stops N]`: launches through bad lines, and launchers that are stopped.
+"""`python -m tests.chaos.launches [--bad-lines N] [--stops N]`: launches through bad lines, and stopped launchers.
 
 Each must leave exactly the jobs that were asked for, and results that say so; exits with 1 when one does not. The jobs
 ask for a label that no node has, so that nothing is encoded meanwhile.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bad_line import BadLine
-from tests.e2e.conftest import REELMILL, Commands, Farm
+from tests.e2e.conftest import REELMILL, Commands
 
 JOBS = 5_000
 _LIMIT_SECONDS = 300

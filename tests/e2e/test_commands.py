@@ -161,7 +161,7 @@ def test_results_that_cannot_be_written_do_not_hide_what_was_submitted(commands:
     end = commands.run("launch", *options, "--master", farm.url)
     total = farm.get("/jobs/summary")["total"]
     assert 1 == end.returncode
-    assert 0 < total < 500
+    assert 500 == total
     assert f"gave up after {total} of 500 jobs: cannot write '/dev/full'" in end.stderr
     assert "cancel them with: reelmill jobs cancel --launch " in end.stderr
 

@@ -94,4 +94,4 @@ def test_a_second_farm_on_the_port_ends_the_demo(commands: Commands) -> None:
     farm = commands.up()
     end = commands.run("demo", "--port", farm.url.rsplit(":", 1)[1])
     assert 1 == end.returncode
-    assert "farm already runs at" in end.stderr
+    assert f"farm already runs at {farm.url}" in end.stderr

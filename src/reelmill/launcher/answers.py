@@ -118,3 +118,42 @@ class JobStates(msgspec.Struct, frozen=True, kw_only=True):
     """A page of jobs."""
 
     jobs: list[JobState]
+
+
+class WaitingJob(msgspec.Struct, frozen=True):
+    """A job of which only its id matters."""
+
+    id: str
+
+
+class WaitingJobs(msgspec.Struct, frozen=True):
+    """A page of them."""
+
+    jobs: list[WaitingJob]
+
+
+class WhyWaiting(msgspec.Struct, frozen=True):
+    """Why a job does not run."""
+
+    summary: str
+
+
+class AskedLength(msgspec.Struct, frozen=True):
+    """How long a job's media is to be, in seconds; None when its input decides."""
+
+    duration: float | None = None
+
+
+class OpenJob(msgspec.Struct, frozen=True):
+    """A job that has not ended: ``progress`` in percent, ``eta`` in seconds of encoding."""
+
+    scenario: str
+    parameters: AskedLength
+    progress: float
+    eta: float | None
+
+
+class OpenJobs(msgspec.Struct, frozen=True):
+    """A page of them."""
+
+    jobs: list[OpenJob]

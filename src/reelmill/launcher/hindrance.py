@@ -9,12 +9,14 @@ import msgspec
 
 from reelmill.domain.capability import Needs, can_run
 from reelmill.errors import ReelmillError
-from reelmill.launcher.answers import LaunchState, NodeState, NodeStates
-from reelmill.launcher.client import MasterClient
+from reelmill.launcher.answers import LaunchState, NodeState, NodeStates, WaitingJobs, WhyWaiting
+from reelmill.launcher.client import MasterClient, path_of
 from reelmill.launcher.plan import Demand, LaunchPlan
 from reelmill.launcher.progress import Display
 
 LOOK_SECONDS = 5.0
+_IN_ORDER = ("waits for room", "waits for its retry", "the job ")
+"""How the master's words begin for a job that only has to be patient."""
 
 
 class Hindrance(msgspec.Struct, frozen=True):
@@ -84,7 +86,10 @@ def _any_carries(nodes: Sequence[NodeState], name: str, value: str) -> bool:
 
 
 class Lookout:
-    """Looks at the nodes now and then while jobs wait, and says each reason once."""
+    """Looks now and then why jobs wait, and says each reason once.
+
+    Knowing the plan, it looks at what the nodes can do; without it, it asks why the first job that waits does.
+    """
 
     def __init__(self, client: MasterClient, plan: LaunchPlan | None, display: Display) -> None:
         self._client = client
@@ -97,15 +102,28 @@ class Lookout:
     async def look(self, state: LaunchState) -> str | None:
         """Why the open jobs wait; None when some of them run, or nothing hinders them."""
         waiting = state.counts.get("queued", 0) + state.counts.get("retrying", 0)
-        if self._plan is None or not waiting or waiting != state.open:
+        if not waiting or waiting != state.open:
             self._reason = None
             return None
         now = asyncio.get_running_loop().time()
         if now >= self._next:
             self._next = now + LOOK_SECONDS
-            found = await find_hindrance(self._client, self._plan)
-            self._reason = found.reason if found is not None else None
+            self._reason = await self._find_reason(state)
             if self._reason is not None and self._reason != self._told:
                 self._told = self._reason
                 self._display.say(f"{waiting:,} of {state.total:,} jobs wait: {self._reason}", "warning")
         return self._reason
+
+    async def _find_reason(self, state: LaunchState) -> str | None:
+        if self._plan is not None:
+            found = await find_hindrance(self._client, self._plan)
+            return found.reason if found is not None else None
+        try:
+            params = {"launch": state.id, "status": "queued,retrying", "limit": 1, "fields": "id"}
+            first = (await self._client.get("/jobs", WaitingJobs, params)).jobs
+            if not first:
+                return None
+            summary = (await self._client.get(path_of("jobs", first[0].id, "explain"), WhyWaiting)).summary
+        except ReelmillError:
+            return None
+        return None if summary.startswith(_IN_ORDER) else summary

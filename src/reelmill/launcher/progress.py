@@ -7,11 +7,15 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Literal, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO, cast
 
 from reelmill.launcher.plain_text import showable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
 
 Level = Literal["debug", "info", "warning"]
 LINE_SECONDS = 3.0
@@ -21,8 +25,8 @@ _NARROW = 60
 class Bar(Protocol):
     """One task under way."""
 
-    def show(self, done: int, detail: str = "") -> None:
-        """Say how far the task is."""
+    def show(self, done: int, detail: str = "", pace: str | None = None) -> None:
+        """Say how far the task is, and how fast it goes when the caller knows better than the mean so far."""
         ...
 
 
@@ -123,12 +127,13 @@ class _PlainBar:
         self._clock = clock
         self._last = clock()
 
-    def show(self, done: int, detail: str = "") -> None:
+    def show(self, done: int, detail: str = "", pace: str | None = None) -> None:
         now = self._clock()
         if now - self._last < self._every:
             return
         self._last = now
-        parts = [f"{self._title} {done:,} of {self._pace.total:,}", self._pace.describe(done), detail]
+        pace = self._pace.describe(done) if pace is None else pace
+        parts = [f"{self._title} {done:,} of {self._pace.total:,}", pace, detail]
         self._display.say(", ".join(part for part in parts if part))
 
 
@@ -176,22 +181,37 @@ class TerminalDisplay:
     def bar(self, title: str, total: int) -> Generator[Bar, None, None]:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
+        from rich.text import Text
 
         pace = Pace(total)
         text = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
         narrow = self._console.width < _NARROW
         columns = [text] if narrow else [TextColumn(title, markup=False), BarColumn(bar_width=20), text]
-        with Progress(*columns, console=self._console, refresh_per_second=5) as progress:
-            yield _TerminalBar(progress.add_task(title, total=total, text=""), progress.update, pace)
+        below = Text(no_wrap=True, overflow="ellipsis", style="dim")
+
+        class WithDetail(Progress):
+            def get_renderables(self) -> Iterable[RenderableType]:
+                yield self.make_tasks_table(self.tasks)
+                if below.plain:
+                    yield below
+
+        with WithDetail(*columns, console=self._console, refresh_per_second=5) as progress:
+            yield _TerminalBar(progress.add_task(title, total=total, text=""), progress.update, below, pace)
 
 
 class _TerminalBar:
-    def __init__(self, task: int, update: Callable[..., None], pace: Pace) -> None:
+    """The bar, and the detail in a line below it: both are cut at the edge, and the bar alone keeps its place."""
+
+    def __init__(self, task: int, update: Callable[..., None], below: Text, pace: Pace) -> None:
         self._task = task
         self._update = update
+        self._below = below
         self._pace = pace
 
-    def show(self, done: int, detail: str = "") -> None:
+    def show(self, done: int, detail: str = "", pace: str | None = None) -> None:
         share = 100 * done // self._pace.total if self._pace.total else 100
-        parts = [f"{share}% {done:,}/{self._pace.total:,}", self._pace.describe(done), detail]
-        self._update(self._task, completed=done, text=", ".join(part for part in parts if part))
+        pace = self._pace.describe(done) if pace is None else pace
+        self._below.plain = detail
+        self._update(
+            self._task, completed=done, text=f"{share}% {done:,}/{self._pace.total:,}" + (pace and f", {pace}")
+        )

@@ -12,6 +12,7 @@ from reelmill.launcher.client import MasterClient, path_of, pause
 from reelmill.launcher.hindrance import Lookout
 from reelmill.launcher.plan import LaunchPlan
 from reelmill.launcher.progress import Display
+from reelmill.launcher.work_left import WorkLeft
 
 POLL_SECONDS = 0.5
 OUTAGE_SECONDS = 120.0
@@ -51,22 +52,25 @@ async def watch_launch(
 ) -> LaunchEnd | None:
     """Poll until every job of the launch has ended; None when ``stop`` came first.
 
-    Knowing the ``plan``, it also says when jobs wait for something that no node has.
+    It says how fast the work gets done and between when and when it will be, and when jobs wait for something that no
+    node has.
     """
-    lookout = Lookout(client, plan, display)
+    lookout, work = Lookout(client, plan, display), WorkLeft(client)
+    loop = asyncio.get_running_loop()
     state = await _ask(client, launch_id, display, stop, every, outage)
     if state is None:
         return None
     with display.bar("transcoding", state.total) as bar:
         while state.open:
             reason = await lookout.look(state)
+            await work.look(state, loop.time())
             detail = describe_counts(state.counts)
-            bar.show(state.total - state.open, f"{detail} ({reason})" if reason else detail)
+            bar.show(state.total - state.open, f"{detail} ({reason})" if reason else detail, work.describe())
             await pause(every, stop)
             state = await _ask(client, launch_id, display, stop, every, outage)
             if state is None:
                 return None
-        bar.show(state.total, describe_counts(state.counts))
+        bar.show(state.total, describe_counts(state.counts), "")
     return await read_end(client, launch_id)
 
 

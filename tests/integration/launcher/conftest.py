@@ -63,7 +63,7 @@ class Memory:
         seen = self.seen
 
         class Shown:
-            def show(self, done: int, detail: str = "") -> None:
+            def show(self, done: int, detail: str = "", pace: str | None = None) -> None:
                 seen.append((title, done))
 
         yield Shown()

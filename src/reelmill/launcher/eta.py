@@ -1,0 +1,109 @@
+"""When a launch will be done, as a band: from how fast its work got done in recent windows of time."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from math import ceil, floor, sqrt
+from statistics import fmean, pstdev
+from typing import NamedTuple
+
+HORIZON_SECONDS = 600.0
+"""What lies further back says nothing about now."""
+
+LEAST_SECONDS = 5.0
+"""Before this there is nothing to say."""
+
+_WINDOWS = 6
+_SURE = 1.64
+"""Standard errors on each side: nine of ten ends lie within, if the farm stays as it is."""
+_LEAST_SPREAD = 0.05
+
+
+class Band(NamedTuple):
+    """Between ``low`` and ``high`` seconds."""
+
+    low: float
+    high: float
+
+
+class _Seen(NamedTuple):
+    at: float
+    left: float
+
+
+class Eta:
+    """Hears now and then how much work is left, in whatever unit; knows between when and when none will be."""
+
+    def __init__(self) -> None:
+        self._seen: deque[_Seen] = deque()
+
+    def note(self, at: float, left: float) -> None:
+        """At the time ``at`` (seconds, of any clock that only goes forward) this much work was left."""
+        if self._seen and left > self._seen[0].left:  # jobs were added: a new beginning
+            self._seen.clear()
+        self._seen.append(_Seen(at, left))
+        while self._seen[0].at < at - HORIZON_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def per_second(self) -> float:
+        """How much of it got done in each second, as far back as it matters; 0 when that is not known."""
+        if not self._seen:
+            return 0.0
+        span = self._seen[-1].at - self._seen[0].at
+        return (self._seen[0].left - self._seen[-1].left) / span if span >= LEAST_SECONDS else 0.0
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long nothing got done, as far as it was watched."""
+        if not self._seen:
+            return 0.0
+        last = self._seen[-1]
+        since = next((seen.at for seen in self._seen if seen.left == last.left), last.at)
+        return last.at - since
+
+    def band(self) -> Band | None:
+        """Seconds until all is done; None as long as too little is known, or nothing gets done."""
+        if len(self._seen) < 2:
+            return None
+        span = self._seen[-1].at - self._seen[0].at
+        if span < LEAST_SECONDS or self._seen[0].left <= self._seen[-1].left:
+            return None
+        rates = self._rates(self._seen[0].at, span / _WINDOWS)
+        mean = fmean(rates)
+        error = sqrt((pstdev(rates) / sqrt(_WINDOWS)) ** 2 + (_LEAST_SPREAD * mean) ** 2)
+        left = self._seen[-1].left
+        return Band(left / (mean + _SURE * error), left / max(mean - _SURE * error, mean / 5))
+
+    def _rates(self, start: float, width: float) -> list[float]:
+        """Work per second in each window."""
+        edges = [self._left_at(start + number * width) for number in range(_WINDOWS + 1)]
+        return [(before - after) / width for before, after in pairwise(edges)]
+
+    def _left_at(self, at: float) -> float:
+        """What was left then, in a straight line between two looks."""
+        before = self._seen[0]
+        for seen in self._seen:
+            if seen.at >= at:
+                share = (at - before.at) / (seen.at - before.at) if seen.at > before.at else 1.0
+                return before.left + (seen.left - before.left) * share
+            before = seen
+        return before.left
+
+
+_UNITS = ((86_400.0, "d", 2 * 86_400.0), (3600.0, "h", 1.5 * 3600.0), (60.0, "min", 100.0), (1.0, "s", 0.0))
+"""Seconds, name, and from which high end on the unit is used."""
+
+
+def format_band(band: Band) -> str:
+    """``"12 to 19 min"``, ``"about 12 min"``, ``"40 s to 2 min"``: rounded outwards, because it is a guess."""
+    unit, name = next((size, name) for size, name, least in _UNITS if band.high >= least)
+    low, high = band.low / unit, band.high / unit
+    if high < 10 and unit >= 3600:
+        low, high = floor(low * 2) / 2, ceil(high * 2) / 2
+    else:
+        low, high = floor(low), ceil(high)
+    if low == 0:
+        return f"less than {high:g} {name}"
+    return f"about {high:g} {name}" if low == high else f"{low:g} to {high:g} {name}"

@@ -18,6 +18,7 @@ _WINDOWS = 6
 _SURE = 1.64
 """Standard errors on each side: nine of ten ends lie within, if the farm stays as it is."""
 _LEAST_SPREAD = 0.05
+_MOST_UNEVEN = 4.0
 
 
 class Band(NamedTuple):
@@ -72,8 +73,10 @@ class Eta:
             return None
         rates = self._rates(self._seen[0].at, span / _WINDOWS)
         mean = fmean(rates)
-        error = sqrt((pstdev(rates) / sqrt(_WINDOWS)) ** 2 + (_LEAST_SPREAD * mean) ** 2)
         left = self._seen[-1].left
+        # What is left goes as unevenly as what was done, and the less it is the less of that evens out.
+        to_come = min((self._seen[0].left - left) / left, _MOST_UNEVEN) if left else _MOST_UNEVEN
+        error = sqrt(pstdev(rates) ** 2 / _WINDOWS * (1 + to_come) + (_LEAST_SPREAD * mean) ** 2)
         return Band(left / (mean + _SURE * error), left / max(mean - _SURE * error, mean / 5))
 
     def _rates(self, start: float, width: float) -> list[float]:

@@ -12,6 +12,7 @@ from reelmill.cli.demo import demo
 from reelmill.cli.doctor import doctor
 from reelmill.cli.jobs import jobs_app
 from reelmill.cli.launch import launch
+from reelmill.cli.launches import launches_app
 from reelmill.cli.nodes import nodes_app
 from reelmill.cli.scenarios import scenarios_app
 from reelmill.cli.tenants import tenants_app
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(launch)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(launches_app, name="launches")
 app.add_typer(nodes_app, name="nodes")
 app.add_typer(tenants_app, name="tenants")
 app.add_typer(scenarios_app, name="scenarios")

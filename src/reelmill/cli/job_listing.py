@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reelmill.cli.master_client import MasterOption, call_master, read_jobs
+from reelmill.cli.master_client import MasterOption, call_master, node_path, read_jobs
 from reelmill.cli.output import Format, FormatOption, local_time, make_writer
-from reelmill.errors import InvalidField
+from reelmill.errors import Conflict, InvalidField, NotFound
 
 if TYPE_CHECKING:
     from reelmill.launcher.client import MasterClient
@@ -79,8 +79,34 @@ def list_jobs(
         params["fields"] = ",".join(_FIELDS)
     elif output is Format.CSV:
         params["fields"] = ",".join(_CSV_COLUMNS)
-    if not call_master(master, lambda client: _show(client, params, None if everything else limit, output)):
+
+    async def work(client: MasterClient) -> int:
+        await _find_named(client, filters, params)
+        return await _show(client, params, None if everything else limit, output)
+
+    if not call_master(master, work):
         typer.echo(f"no jobs {matter}", err=True)
+
+
+async def _find_named(client: MasterClient, filters: Mapping[str, Sequence[str]], params: dict[str, str | int]) -> None:
+    """Put the ids of the launches that are meant into the query; NotFound when there is no such launch or node."""
+    from reelmill.launcher.launch_choice import find_launch
+
+    if "launch" in filters:
+        params["launch"] = ",".join([(await find_launch(client, name)).id for name in filters["launch"]])
+    for name in filters.get("node", ()):
+        await _check_node(client, name)
+
+
+async def _check_node(client: MasterClient, name: str) -> None:
+    """A node that was forgotten may still have jobs: only when it has none is there no such node."""
+    try:
+        await client.get(node_path(name))
+    except Conflict:  # several are called so
+        return
+    except NotFound:
+        if not (await client.get("/jobs", params={"node": name, "fields": "id", "limit": 1}))["jobs"]:
+            raise
 
 
 async def _show(client: MasterClient, params: dict[str, str | int], most: int | None, output: Format) -> int:

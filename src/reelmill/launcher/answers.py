@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from reelmill.domain.capability import Capabilities
@@ -74,6 +76,23 @@ class LaunchState(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     open: int
     counts: dict[str, int]
+
+
+class LaunchHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A launch as a list shows it."""
+
+    id: str
+    name: str | None
+    created_at: datetime | None
+    total: int
+    open: int
+    counts: dict[str, int]
+
+
+class LaunchHeads(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest launches, newest first."""
+
+    launches: list[LaunchHead]
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 720, 240
+WIDE, NARROW, HEIGHT = 960, 520, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 26, 44
 
 
@@ -32,6 +32,7 @@ class Chart(NamedTuple):
     """Stacked bars over an axis of equal steps; marks are places of it with a name."""
 
     title: str
+    width: int
     x_title: str
     y_title: str
     bars: Sequence[Bar]
@@ -42,8 +43,9 @@ class Chart(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """An axis from ``low`` on in bins of ``step``, and how its values are written."""
+    """An axis of that width on the page, from ``low`` on in bins of ``step``, and how its values are written."""
 
+    width: int
     low: float
     step: float
     bins: int
@@ -52,7 +54,7 @@ class Steps(NamedTuple):
     def x(self, value: float) -> float:
         """Where the value is."""
         share = (value - self.low) / (self.step * self.bins)
-        return round(LEFT + min(max(share, 0.0), 1.0) * (WIDTH - LEFT - RIGHT), 2)
+        return round(LEFT + min(max(share, 0.0), 1.0) * (self.width - LEFT - RIGHT), 2)
 
 
 def bar_chart(
@@ -63,13 +65,14 @@ def bar_chart(
     x_title: str,
     y_title: str,
     above: int = 0,
-    marks: Mapping[str, float] | None = None,
+    ticks: Sequence[tuple[float, str]],
+    marks: Sequence[tuple[float, str]] = (),
 ) -> Chart:
     """Bars of whole numbers, one bin beside the other; the first series stands at the bottom.
 
-    ``above`` adds a bin at the end for what lies beyond the axis.
+    ``above`` adds a bin at the end for what lies beyond the axis; ``ticks`` are values of it with their texts.
     """
-    drawn = Steps(axis.low, axis.step, axis.bins + bool(above), axis.write)
+    drawn = axis._replace(bins=axis.bins + bool(above))
     shown = {kind: [*counts, above] if above else [*counts] for kind, counts in series.items()}
     heights = [sum(counts[place] for counts in shown.values()) for place in range(drawn.bins)]
     step = _round_step(max([*heights, 1]) / 4)
@@ -86,15 +89,15 @@ def bar_chart(
                 label = f"{axis.write(begin)} {until}: {counts[place]:,} {kind}"
                 bars.append(Bar(x, y, max(round(width - 1, 2), 0.5), round(_y(base, top) - y, 2), kind, label))
                 base += counts[place]
-    named = sorted((marks or {}).items(), key=lambda mark: mark[1])
     return Chart(
         title=title,
+        width=axis.width,
         x_title=x_title,
         y_title=y_title,
         bars=bars,
-        x_ticks=_x_ticks(axis, drawn),
+        x_ticks=[Tick(drawn.x(value), text) for value, text in ticks],
         y_ticks=[Tick(_y(n * step, top), f"{n * step:,}") for n in range(top // step + 1)],
-        marks=[Tick(drawn.x(value), f"{name} {axis.write(value)}") for name, value in named],
+        marks=[Tick(drawn.x(value), text) for value, text in marks],
         kinds=list(shown),
     )
 
@@ -110,10 +113,3 @@ def _round_step(least: float) -> int:
             if step >= least:
                 return step
         power *= 10
-
-
-def _x_ticks(axis: Steps, drawn: Steps) -> list[Tick]:
-    """About six places, each at the edge of a bin."""
-    every = _round_step(axis.bins / 6)
-    values = [axis.low + place * axis.step for place in range(0, axis.bins + 1, every)]
-    return [Tick(drawn.x(value), axis.write(value)) for value in values]

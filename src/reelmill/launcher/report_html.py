@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil, floor
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reelmill.domain.quantity import format_size
-from reelmill.launcher.chart import HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Steps, bar_chart
+from reelmill.launcher.chart import HEIGHT, LEFT, NARROW, RIGHT, TOP, WIDE, Chart, Steps, bar_chart
 from reelmill.launcher.plain_text import showable
 from reelmill.launcher.progress import format_ms, format_rate, format_seconds
-from reelmill.launcher.report import Histogram, Report, Spread, Throughput
+from reelmill.launcher.report import Histogram, Report, Spread, Throughput, step_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATUS_ORDER = (
@@ -46,7 +47,7 @@ def encode_html(report: Report) -> bytes:
         fastest=max((one.speed.p90 for one in report.scenarios if one.speed is not None), default=0.0),
         busiest=max((node.completed + node.failed for node in report.nodes), default=0),
         ran=sum(node.completed + node.failed for node in report.nodes),
-        frame={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP},
+        frame={"height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP},
     )
     return page.encode()
 
@@ -80,32 +81,36 @@ def _draw_throughput(found: Throughput) -> Chart:
         series = {**series, "failed": found.failed}
     return bar_chart(
         "Jobs that ended over time",
-        Steps(0.0, found.step, len(found.completed), _write_seconds),
+        Steps(WIDE, 0.0, found.step, len(found.completed), _write_seconds),
         series,
+        ticks=_ticks(0.0, found.step * len(found.completed), 10),
         x_title="time since the first job was accepted",
         y_title=f"jobs per {_write_seconds(found.step)}",
     )
 
 
 def _draw_histogram(title: str, found: Histogram, spread: Spread | None) -> Chart:
-    marks = {"median": spread.p50, "p95": spread.p95} if spread is not None else {}
+    named = (("median", spread.p50), ("p95", spread.p95)) if spread is not None else ()
     return bar_chart(
         title,
-        Steps(found.low, found.step, len(found.counts), _write_seconds),
+        Steps(NARROW, found.low, found.step, len(found.counts), _write_seconds),
         {"jobs": found.counts},
+        ticks=_ticks(found.low, found.low + found.step * len(found.counts), 6),
         x_title=title.lower(),
         y_title="jobs",
         above=found.above,
-        marks=marks,
+        marks=[(value, f"{name} {format_seconds(value)}") for name, value in named],
     )
 
 
+def _ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    """Round moments between the two, all in one unit."""
+    step = step_of(high - low, most)
+    size, unit = next((size, unit) for size, unit in ((3600, "h"), (60, "min"), (0, "s")) if step >= size)
+    values = [place * step for place in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
+    return [(value, f"{round(value / (size or 1), 6):g} {unit}") for value in values]
+
+
 def _write_seconds(seconds: float) -> str:
-    """As on an axis: ``0``, ``1.5 s``, ``2 min``, ``1 h``."""
-    if seconds == 0:
-        return "0"
-    if seconds >= 3600 and seconds % 1800 == 0:
-        return f"{seconds / 3600:g} h"
-    if seconds >= 120 and seconds % 30 == 0:
-        return f"{seconds / 60:g} min"
-    return f"{seconds:g} s" if seconds < 10 else format_seconds(seconds)
+    """``"0 s"``, ``"1.5 s"``, ``"2 min 30 s"``."""
+    return f"{round(seconds, 6):g} s" if seconds < 120 else format_seconds(seconds)

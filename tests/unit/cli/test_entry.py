@@ -76,7 +76,11 @@ def test_a_reference_that_would_lead_elsewhere_is_no_job(
             "jobs lst",
             "`reelmill jobs` has no command 'lst'; did you mean `reelmill jobs list`? See `reelmill jobs --help`",
         ),
-        ("cancel 3", "`reelmill` has no command 'cancel'; did you mean `reelmill jobs cancel`?"),
+        ("explain 3", "`reelmill` has no command 'explain'; did you mean `reelmill jobs explain`?"),
+        (
+            "cancel 3",
+            "`reelmill` has no command 'cancel'; did you mean `reelmill jobs cancel` or `reelmill launches cancel`?",
+        ),
         ("banana", "`reelmill` has no command 'banana'; see `reelmill --help`"),
     ],
 )

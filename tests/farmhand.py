@@ -8,13 +8,12 @@ from typing import TypeVar
 from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer, Grant, Progress
 from reelmill.domain.job import Job, NewJob
 from reelmill.domain.node import NodeInfo
-from reelmill.errors import Conflict
 from reelmill.store.attempts import beat, expire_leases, report, say_goodbye
 from reelmill.store.claim import claim
 from reelmill.store.control import Action, act
 from reelmill.store.listing import JobFilter, Transition, get_job, list_jobs, read_history
 from reelmill.store.protocol import Store, Tx
-from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
+from reelmill.store.submit import Accepted, Answer, ensure_launch, insert_jobs
 from reelmill.store.transition import Rules
 from tests.samples import LEASE, NOW, offer, published, rules, settled, started
 
@@ -37,14 +36,19 @@ class Farmhand:
         return [answer.job for answer in answers if isinstance(answer, Accepted)]
 
     async def offer_jobs(
-        self, *jobs: NewJob, launch: str | None = None, after: float = 0.0
-    ) -> list[Accepted | Conflict]:
+        self,
+        *jobs: NewJob,
+        launch: str | None = None,
+        after: float = 0.0,
+        max_queued: int | None = None,
+        together: bool = False,
+    ) -> list[Answer]:
         """What the store says to the jobs."""
 
-        def work(tx: Tx, rules: Rules) -> list[Accepted | Conflict]:
+        def work(tx: Tx, rules: Rules) -> list[Answer]:
             if launch is not None:
                 ensure_launch(tx, launch, None, rules.now)
-            return insert_jobs(tx, jobs, rules.now, launch)
+            return insert_jobs(tx, jobs, rules.now, launch, max_queued=max_queued, together=together)
 
         return await self.change(work, after)
 

@@ -7,6 +7,7 @@ ReelmillError
 │   ├── Conflict          not in this state, or the key is taken (HTTP 409)
 │   ├── Forbidden         a request that only a foreign web page would send (HTTP 403)
 │   └── SettingsError     a flag, a variable or a settings file is wrong
+├── Full                  a queue or a tenant takes no more jobs now (HTTP 429)
 ├── Unavailable           the farm cannot answer now; asking again later may help (HTTP 503)
 │   ├── StoreUnavailable  the database refused a durable commit
 │   └── MasterUnreachable no master answers at the address given
@@ -17,6 +18,8 @@ The driver's own error is kept as ``__cause__``.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 
 class ReelmillError(Exception):
@@ -68,6 +71,35 @@ class SettingsError(UsageError):
     """A flag, an environment variable or a settings file is wrong."""
 
     code = "settings"
+
+
+class Full(ReelmillError):
+    """A queue or a tenant (``kind``) has no room for ``asked`` more jobs: ``waiting`` of at most ``limit`` wait.
+
+    ``retry_after`` is a guess, in seconds, of when it may have; None when nobody has made one.
+    """
+
+    def __init__(self, kind: Literal["queue", "tenant"], name: str, *, waiting: int, limit: int, asked: int) -> None:
+        what = f"{kind} {name!r}"
+        wait = f"{waiting:,} of at most {limit:,} jobs wait in it"
+        if limit == 0:
+            sentence = f"{what} takes no jobs: its limit of jobs that wait is 0"
+        elif asked > limit:
+            sentence = f"these {asked:,} new jobs can never fit into {what}, in which at most {limit:,} may wait"
+            sentence += "; send smaller batches"
+        elif asked == 1:
+            sentence = f"{what} is full: {wait}; submit again later"
+        else:
+            sentence = f"{what} has no room for these {asked:,} new jobs: {wait}; none of the batch was stored, "
+            sentence += "submit it again later, or in smaller ones"
+        super().__init__(sentence)
+        self.code = f"{kind}_full"
+        self.kind: Literal["queue", "tenant"] = kind
+        self.name = name
+        self.waiting = waiting
+        self.limit = limit
+        self.asked = asked
+        self.retry_after: int | None = None
 
 
 class Unavailable(ReelmillError):

@@ -14,6 +14,7 @@ import msgspec
 
 from reelmill.domain.label import check_labels, parse_labels
 from reelmill.domain.quantity import parse_retention, parse_size
+from reelmill.domain.tenant import MOST_QUEUED
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
 
@@ -39,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core.
 
     ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention``, ``min_free``
-    and ``engine_memory`` are written as people do.
+    and ``engine_memory`` are written as people do. ``max_queued`` is for each queue, 0 for no limit.
     """
 
     master: str = DEFAULT_MASTER
@@ -63,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_free: str | int | float = "256MB"
     engine_memory: str | int | float = "auto"
     engine_nice: int = 5
+    max_queued: int = 5_000_000
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -75,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ("retry_base_seconds", 0, 3600),
             ("engine_nice", 0, 19),
             ("hang_seconds", 0.5, 86400),
+            ("max_queued", 0, MOST_QUEUED),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

@@ -11,11 +11,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from reelmill.domain.attempt import AttemptKey, AttemptReport
-from reelmill.domain.job import STATUSES
+from reelmill.domain.job import STATUSES, WAITING
 from reelmill.domain.lifecycle import Fail, NotAllowed, Publish, Return, Settle, Start
 from reelmill.store.control import ACTIONS, cancel_launch
 from reelmill.store.counts import read_counts, read_launch_counts
 from reelmill.store.protocol import Store
+from reelmill.store.tenants import list_tenants
 from tests.farmhand import Farmhand
 from tests.samples import BAD_INPUT, NETWORK_DOWN, TOO_SLOW, new_job, node_info, result
 
@@ -63,6 +64,7 @@ class Walk:
                 priority=rng.choice(["high", "medium", "low"]),
                 engine=rng.choice(["auto", "auto", "ffmpeg", "gstreamer"]),
                 idempotency_key=rng.choice([None, None, "a", "b", "c"]),
+                tenant=rng.choice(["default", "studio"]),
             )
             for _ in range(rng.randrange(1, 6))
         ]
@@ -111,6 +113,10 @@ async def check_counts(farm: Farmhand) -> set[str]:
     by_launch = await farm.store.read(lambda tx: read_launch_counts(tx, LAUNCHES))
     for launch in LAUNCHES:
         assert dict(Counter(job.status for job in jobs if job.launch_id == launch)) == by_launch[launch]
+    waiting = Counter(job.tenant for job in jobs if job.status in WAITING)
+    assert dict(waiting) == {
+        tenant.name: tenant.waiting_jobs for tenant in await farm.store.read(list_tenants) if tenant.waiting_jobs
+    }
     return {job.status for job in jobs}
 
 
@@ -229,7 +235,10 @@ async def test_the_schema_refuses_illegal_rows(store: Store, constraint: str, va
     [
         "INSERT INTO counts VALUES ('queued', 'live', 'high', '480p30-h264', -1)",
         "INSERT INTO launch_counts VALUES ('L', 'queued', -1)",
-        "INSERT INTO tenants VALUES ('t', -1)",
+        "INSERT INTO tenant_counts VALUES ('t', -1)",
+        "INSERT INTO tenants VALUES ('t', -1, NULL)",
+        "INSERT INTO tenants VALUES ('t', NULL, -1)",
+        "INSERT INTO tenants VALUES ('t', NULL, NULL)",
         insert_row({"lane_id": 99}),
         insert_row({"launch_id": "'unknown'"}),
         insert_row({"scenario": "NULL"}),

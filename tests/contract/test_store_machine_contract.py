@@ -24,10 +24,9 @@ from sqlalchemy import delete, select
 
 from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer, Progress
 from reelmill.domain.failure import Failure
-from reelmill.domain.job import Job
+from reelmill.domain.job import WAITING, Job
 from reelmill.domain.lifecycle import TRANSITIONS, Fail, NotAllowed, Publish, Report, Return, Settle, Start
 from reelmill.domain.request import JobRequest, accept
-from reelmill.errors import Conflict
 from reelmill.store.attempts import beat, expire_leases, report, say_goodbye, void_all_leases
 from reelmill.store.claim import claim
 from reelmill.store.control import ACTIONS, Action, act, cancel_launch
@@ -35,8 +34,8 @@ from reelmill.store.counts import read_counts, read_launch_counts
 from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.nodes import set_draining
 from reelmill.store.protocol import Store, Tx
-from reelmill.store.schema import history, metadata
-from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
+from reelmill.store.schema import history, metadata, tenant_counts
+from reelmill.store.submit import Accepted, Answer, ensure_launch, insert_jobs
 from reelmill.store.tenants import set_limit
 from reelmill.store.transition import Rules
 from tests.contract.conftest import STORES
@@ -147,14 +146,14 @@ class FarmMachine(RuleBasedStateMachine):
     def submit(self, bodies: list[dict[str, object]], launch: str | None) -> None:
         asked = [accept(msgspec.convert(body, JobRequest), str(uuid_utils.uuid7())) for body in bodies]
 
-        def work(tx: Tx, rules: Rules) -> list[Accepted | Conflict]:
+        def work(tx: Tx, rules: Rules) -> list[Answer]:
             if launch is not None:
                 ensure_launch(tx, launch, None, rules.now)
             return insert_jobs(tx, asked, rules.now, launch)
 
         answers = self.write(work)
         expected = [self.model.submit(job, body, launch) for job, body in zip(asked, bodies, strict=True)]
-        assert expected == [None if isinstance(said, Conflict) else (said.job.id, said.created) for said in answers]
+        assert expected == [(said.job.id, said.created) if isinstance(said, Accepted) else None for said in answers]
         numbers = [said.job.sequence_number for said in answers if isinstance(said, Accepted) and said.created]
         assert all(one < next_one for one, next_one in itertools.pairwise([self.last_number, *numbers]))
         self.last_number = max(self.last_number, *numbers, 0)
@@ -299,6 +298,8 @@ class FarmMachine(RuleBasedStateMachine):
         assert dict(counted) == found.counts
         by_launch = {name: dict(Counter(job.status for job in jobs if job.launch == name)) for name in LAUNCHES}
         assert by_launch == found.launch_counts
+        waiting = Counter(job.asked.tenant for job in jobs if job.status in WAITING)
+        assert dict(waiting) == {tenant: n for tenant, n in found.waiting.items() if n}
 
     def check_histories(self, found: Found) -> None:
         """Each is an unbroken path of lawful steps; a token rises by one with each assignment; one result at most."""
@@ -321,6 +322,7 @@ class Found(NamedTuple):
     history: list[tuple[int, str, str, int]]
     counts: dict[tuple[str, ...], int]
     launch_counts: dict[str, dict[str, int]]
+    waiting: dict[str, int]
 
 
 def _look(tx: Tx) -> Found:
@@ -330,6 +332,7 @@ def _look(tx: Tx) -> Found:
         [(row[0], row[1], row[2], row[3]) for row in tx.execute(steps.order_by(history.c.id))],
         {tuple(key): n for key, n in read_counts(tx).items()},
         read_launch_counts(tx, LAUNCHES),
+        {row.tenant: row.waiting for row in tx.execute(select(tenant_counts))},
     )
 
 

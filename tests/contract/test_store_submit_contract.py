@@ -9,14 +9,14 @@ from reelmill.errors import Conflict
 from reelmill.store.counts import CountKey, read_counts
 from reelmill.store.launches import get_launch, launch_timings, list_launches, take_back_launch
 from reelmill.store.protocol import Tx
-from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
+from reelmill.store.submit import Accepted, Answer, ensure_launch, insert_jobs
 from tests.farmhand import Farmhand
 from tests.samples import NOW, new_job, new_jobs, node_info, rules
 
 
-def summary(answers: list[Accepted | Conflict]) -> list[tuple[str, bool] | str]:
+def summary(answers: list[Answer]) -> list[tuple[str, bool] | str]:
     """What became of each: the job's id and whether it is new, or the code of the conflict."""
-    return [answer.code if isinstance(answer, Conflict) else (answer.job.id, answer.created) for answer in answers]
+    return [(answer.job.id, answer.created) if isinstance(answer, Accepted) else answer.code for answer in answers]
 
 
 async def test_an_accepted_job_is_kept_as_it_was_asked_for(farm: Farmhand) -> None:

@@ -86,7 +86,7 @@ async def test_a_limit_may_be_raised_lowered_and_taken_away(farm: Farmhand) -> N
     assert 3 == len(await farm.claim(NODE))
     await limit(farm, "studio", 1)
     assert [] == await farm.claim(NODE)
-    assert Tenant(name="studio", max_running=1, held_jobs=3) == await farm.store.read(
+    assert Tenant(name="studio", max_running=1, held_jobs=3, waiting_jobs=6) == await farm.store.read(
         lambda tx: get_tenant(tx, "studio")
     )
     await limit(farm, "studio", None)

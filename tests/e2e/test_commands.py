@@ -83,8 +83,12 @@ def test_tenants_labels_and_blocked_jobs_on_the_command_line(commands: Commands)
     assert "queued, blocked" in run("jobs", "list")
     assert "it needs the label gpu=yes" in run("jobs", "show", "2")
     assert "tenant studio is at its limit: 0 of 0 jobs running" in run("jobs", "show", "1")
-    assert ["studio", "0", "0"] in [line.split() for line in run("tenants", "list").splitlines()]
-    run("tenants", "unlimit", "studio")
+    assert "0 at once, 0 now; 1 may wait, 1 do" in run("tenants", "limit", "studio", "--max-queued", "1")
+    assert ["studio", "0", "0", "1", "1"] in [line.split() for line in run("tenants", "list").splitlines()]
+    end = commands.run("tenants", "unlimit", "nosuch", "--master", farm.url)
+    assert (1, 1) == (end.returncode, len(end.stderr.splitlines())), end.stderr
+    assert end.stderr.startswith("error: there is no tenant 'nosuch' with a limit")
+    assert "any number at once, 0 now; any number may wait" in run("tenants", "unlimit", "studio")
     assert "1 completed" in run("jobs", "wait", "1")
     [listed] = json.loads(run("jobs", "list", "--tenant", "studio", "-o", "json"))
     assert ("completed", {"site": "ber"}) == (listed["status"], listed["node_labels"])

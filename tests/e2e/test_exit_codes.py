@@ -18,6 +18,8 @@ NOBODY = ("--master", "http://127.0.0.1:9")
         "jobs wait",
         "nodes drain",
         "tenants limit acme few",
+        "tenants limit acme",
+        "tenants limit acme --max-queued -1",
         "scenarios show",
         "db check --store mysql",
         "launch --count 0",

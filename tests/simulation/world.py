@@ -16,13 +16,13 @@ from reelmill.domain.capability import Capabilities
 from reelmill.domain.job import NewJob
 from reelmill.domain.request import JobRequest, accept
 from reelmill.domain.retry import RetryPolicy
-from reelmill.errors import Conflict, ReelmillError
+from reelmill.errors import ReelmillError
 from reelmill.master.farm import Farm
 from reelmill.master.orders import act_on
 from reelmill.master.reaper import SWEEP_SECONDS
 from reelmill.store.control import ACTIONS, Action
 from reelmill.store.protocol import Tx
-from reelmill.store.submit import Accepted, insert_jobs
+from reelmill.store.submit import Accepted, Answer, insert_jobs
 from reelmill.store.transition import Rules
 from tests.simulation.bus import Network
 from tests.simulation.encode import FATES, Fate, SimulatedEngine
@@ -240,7 +240,7 @@ class World:
         return is_complete and self.loop.time() - self.masters_changed_at >= seconds
 
 
-def _insert(jobs: list[NewJob]) -> Callable[[Tx, Rules], list[Accepted | Conflict]]:
+def _insert(jobs: list[NewJob]) -> Callable[[Tx, Rules], list[Answer]]:
     return lambda tx, rules: insert_jobs(tx, jobs, rules.now)
 
 

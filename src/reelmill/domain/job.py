@@ -22,6 +22,8 @@ ENGINES: tuple[EngineChoice, ...] = get_args(EngineChoice)
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "canceled", "timed_out"})
 ACTIVE: frozenset[Status] = frozenset({"assigned", "running"})
 """Statuses in which a node works on the job; it may also hold a paused one, see `Job.is_held`."""
+WAITING: frozenset[Status] = frozenset({"queued", "retrying", "paused"})
+"""Statuses in which the job takes up room in its queue: it has not ended, and no node works on it."""
 
 
 def order_rank(queue: Queue, priority: Priority) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -10,15 +11,21 @@ from reelmill.errors import InvalidField
 
 DEFAULT_TENANT = "default"
 MOST_RUNNING = 1_000_000
+MOST_QUEUED = 1_000_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant, how many of its jobs nodes may hold at once (None for any number), and how many they hold now."""
+    """A tenant, how many of its jobs nodes may hold at once and how many may wait (None for any number); and both now.
+
+    ``waiting_jobs`` are those that have not ended and on which no node works.
+    """
 
     name: str
     max_running: int | None
     held_jobs: int
+    max_queued: int | None = None
+    waiting_jobs: int = 0
 
     @property
     def is_at_limit(self) -> bool:
@@ -33,7 +40,8 @@ def check_tenant(name: str) -> None:
         raise InvalidField("tenant", sentence)
 
 
-def check_limit(max_running: int) -> None:
+def check_limit(field: Literal["max_running", "max_queued"], limit: int) -> None:
     """InvalidField when no tenant can have that limit."""
-    if not 0 <= max_running <= MOST_RUNNING:
-        raise InvalidField("max_running", f"{max_running} must be from 0 to {MOST_RUNNING:,}, or null for no limit")
+    most = MOST_RUNNING if field == "max_running" else MOST_QUEUED
+    if not 0 <= limit <= most:
+        raise InvalidField(field, f"{limit} must be from 0 to {most:,}, or null for no limit")

@@ -20,7 +20,10 @@ R = TypeVar("R")
 
 
 class Farm(NamedTuple):
-    """One farm as its master sees it. ``lease_seconds`` is how long a worker may be silent."""
+    """One farm as its master sees it. ``lease_seconds`` is how long a worker may be silent.
+
+    ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number.
+    """
 
     store: Store
     bus: Bus
@@ -31,6 +34,7 @@ class Farm(NamedTuple):
     media_root: Path
     data_folder: Path
     metrics: Metrics
+    max_queued: int | None = None
 
     def rules(self) -> Rules:
         """What a change that happens now is judged by."""

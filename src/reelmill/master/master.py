@@ -50,6 +50,7 @@ class Master(Service):
             media_root=settings.media,
             data_folder=settings.data,
             metrics=Metrics(),
+            max_queued=settings.max_queued or None,
         )
         self._server = HttpServer(
             create_app(self.farm, f"{settings.host},{settings.allowed_hosts}", self._find_troubles),

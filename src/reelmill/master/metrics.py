@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, generate_latest
@@ -12,6 +13,7 @@ from reelmill import __version__
 from reelmill.domain.job import STATUSES
 from reelmill.domain.node import NODE_STATUSES, Node
 from reelmill.store.counts import CountKey
+from reelmill.store.room import waiting_by_queue
 
 disable_created_metrics()  # a second series for each counter, which nobody asked for
 
@@ -22,6 +24,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.submitted = self._counter("jobs_submitted", "Jobs accepted by this master.")
+        self.refused = self._counter("jobs_refused", "Jobs refused by this master because a queue or tenant was full.")
         self.claims = self._counter("claims", "Claims of workers that were answered with jobs.")
         self.grants = self._counter("grants", "Jobs given to workers.")
         self.reports = self._counter("reports", "Reports of workers that counted.")
@@ -32,17 +35,18 @@ class Metrics:
     def _counter(self, name: str, help_text: str) -> Counter:
         return Counter(f"reelmill_{name}", help_text, registry=self.registry)
 
-    def render(self, counts: Mapping[CountKey, int], nodes: Iterable[Node]) -> bytes:
-        """All metrics as Prometheus text."""
+    def render(self, counts: Mapping[CountKey, int], nodes: Iterable[Node], max_queued: int | None) -> bytes:
+        """All metrics as Prometheus text; ``max_queued`` is the limit of each queue, None for none."""
         snapshot = CollectorRegistry()
-        snapshot.register(_FarmCollector(counts, list(nodes)))
+        snapshot.register(_FarmCollector(counts, list(nodes), max_queued))
         return generate_latest(self.registry) + generate_latest(snapshot)
 
 
 class _FarmCollector(Collector):
-    def __init__(self, counts: Mapping[CountKey, int], nodes: list[Node]) -> None:
+    def __init__(self, counts: Mapping[CountKey, int], nodes: list[Node], max_queued: int | None) -> None:
         self._counts = counts
         self._nodes = nodes
+        self._max_queued = math.inf if max_queued is None else max_queued
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("reelmill_up", "1 while the master answers.", value=1)
@@ -61,6 +65,13 @@ class _FarmCollector(Collector):
         for status, n in by_status.items():
             totals.add_metric([status], n)
         yield totals
+        waiting = GaugeMetricFamily("reelmill_queue_waiting", "Jobs that wait in each queue.", labels=["queue"])
+        limits = GaugeMetricFamily("reelmill_queue_limit", "How many may, before it takes no more.", labels=["queue"])
+        for queue, n in waiting_by_queue(self._counts).items():
+            waiting.add_metric([queue], n)
+            limits.add_metric([queue], self._max_queued)
+        yield waiting
+        yield limits
         nodes = GaugeMetricFamily("reelmill_nodes", "Nodes by status.", labels=["status"])
         for status in NODE_STATUSES:
             nodes.add_metric([status], sum(node.status == status for node in self._nodes))

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from reelmill.errors import StoreUnavailable
-from reelmill.store.counts import pending_counts, undo_counts, write_counts
+from reelmill.store.counts import Outrun, forget_counts, pending_counts, undo_counts, write_counts
 from reelmill.store.doorbell import has_announced
 
 _MOST_AT_ONCE = 512
@@ -41,7 +41,7 @@ class _Outcome(NamedTuple):
 def transaction(connection: Connection, before_commit: Callable[[Connection], None]) -> Generator[None, None, None]:
     """A transaction that writes the counts that changed, and calls ``before_commit``, as the last of its deeds."""
     with connection.begin():
-        undo_counts(connection, 0)  # what an earlier one, which was refused, may have left behind
+        forget_counts(connection)  # what an earlier one, which was refused, may have left behind
         has_announced(connection)
         yield
         write_counts(connection)
@@ -141,14 +141,15 @@ class GroupCommitWriter:
                 if self._when_several is not None:
                     connection.exec_driver_sql(self._when_several)
                 return [self._run_in_savepoint(connection, work) for work in batch]
-        except DatabaseError as error:
-            if self._may_pass(error) and len(batch) > 1:
+        except (DatabaseError, Outrun) as error:
+            may_pass = isinstance(error, Outrun) or self._may_pass(error)
+            if may_pass and len(batch) > 1:
                 # Together they hold what each has locked, in whatever order: alone each goes its way in one order.
                 return [outcome for work in batch for outcome in self._commit(connection, [work])]
-            if self._may_pass(error) and tries > 1:
+            if may_pass and tries > 1:
                 return self._commit(connection, batch, tries - 1)
             refused: Exception = error
-            if not (len(batch) == 1 and isinstance(error, _OWN_FAULT)):
+            if isinstance(error, DatabaseError) and not (len(batch) == 1 and isinstance(error, _OWN_FAULT)):
                 # The database may have undone all by itself, as on a full disk: nobody's work counts.
                 refused = self._explain(error)
                 refused.__cause__ = error

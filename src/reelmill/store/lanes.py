@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class Lane(NamedTuple):
     head: Waiting
     needs: Needs
     has_limit: bool
-    """Whether the tenant has a limit."""
+    """Whether the tenant has a limit of jobs that run."""
 
 
 _NEEDS_COLUMNS = (lanes.c.engine, lanes.c.codec, lanes.c.cost, lanes.c.tenant, lanes.c.node_labels)
@@ -62,7 +62,7 @@ _READY = text("""
             ORDER BY lane_id, rank, sequence_number LIMIT 1
         )
     )
-    SELECT h.*, l.engine, l.codec, l.cost, l.tenant, l.node_labels, t.name IS NOT NULL
+    SELECT h.*, l.engine, l.codec, l.cost, l.tenant, l.node_labels, t.max_running IS NOT NULL
     FROM heads h JOIN lanes l ON l.id = h.lane_id LEFT JOIN tenants t ON t.name = l.tenant
 """)
 _labels = msgspec.json.Decoder(dict[str, str])
@@ -70,12 +70,25 @@ _labels = msgspec.json.Decoder(dict[str, str])
 
 def ensure_lane(tx: Tx, needs: Needs) -> int | None:
     """The lane of jobs with these needs, which is made when there is none; None when there are `MOST_LANES` already."""
-    values = {**needs._asdict(), "node_labels": msgspec.json.encode(dict(needs.node_labels)).decode()}
+    values = _values(needs)
     found = tx.execute(_FIND, values).scalar_one_or_none()
     if found is None and tx.execute(_COUNT).scalar_one() < MOST_LANES:
         tx.execute(_INSERT, values)
         found = tx.execute(_FIND, values).scalar_one()
     return found
+
+
+def possible_lanes(tx: Tx, wanted: Sequence[Needs]) -> set[Needs]:
+    """Those of these needs for which `ensure_lane` would find or make a lane, asked in this order."""
+    free = MOST_LANES - tx.execute(_COUNT).scalar_one()
+    possible: set[Needs] = set()
+    for needs in wanted:
+        if tx.execute(_FIND, _values(needs)).scalar_one_or_none() is None:
+            if free <= 0:
+                continue
+            free -= 1
+        possible.add(needs)
+    return possible
 
 
 def needs_of(tx: Tx, sequence_number: int) -> Needs:
@@ -124,6 +137,10 @@ def _first_on_postgresql(most: int) -> TextClause:
         ) j
         """  # noqa: S608  (a number of our own)
     )
+
+
+def _values(needs: Needs) -> dict[str, object]:
+    return {**needs._asdict(), "node_labels": msgspec.json.encode(dict(needs.node_labels)).decode()}
 
 
 def _needs(engine: str, codec: str, cost: int, tenant: str, node_labels: str) -> Needs:

@@ -20,7 +20,7 @@ KEPT_LOGS = 20
 """Of how many attempts at a job the logs are kept, the newest."""
 
 _ENDED = (
-    select(jobs.c.sequence_number, jobs.c.launch_id, *(jobs.c[name] for name in CountKey._fields))
+    select(jobs.c.sequence_number, jobs.c.launch_id, jobs.c.tenant, *(jobs.c[name] for name in CountKey._fields))
     .where(jobs.c.completed_at < bindparam("before"))
     .order_by(jobs.c.completed_at)
     .limit(bindparam("most"))
@@ -62,7 +62,7 @@ def prune_ended(tx: Tx, before: float, most: int) -> int:
     for row in rows:
         # The counts of an empty launch are gone; what this commit counts there belongs to a new one of that id.
         launch_id = None if row.launch_id in empty else row.launch_id
-        gone[CountChange(CountKey(row.status, row.queue, row.priority, row.scenario), launch_id)] -= 1
+        gone[CountChange(CountKey(row.status, row.queue, row.priority, row.scenario), launch_id, row.tenant)] -= 1
     change_counts(tx, gone)
     return len(rows)
 

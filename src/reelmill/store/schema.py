@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -46,8 +46,11 @@ tenants = Table(
     "tenants",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("max_running", Integer, nullable=False),
+    Column("max_running", Integer),
+    Column("max_queued", Integer),
     CheckConstraint("max_running >= 0", name="tenants_limit"),
+    CheckConstraint("max_queued >= 0", name="tenants_queue_limit"),
+    CheckConstraint("max_running IS NOT NULL OR max_queued IS NOT NULL", name="tenants_has_limit"),
 )
 """The tenants that have a limit; one that is not here has none."""
 
@@ -246,6 +249,14 @@ launch_counts = Table(
     Column("status", Text, primary_key=True),
     Column("n", _BigKey, nullable=False),
     CheckConstraint("n >= 0", name="launch_counts_not_negative"),
+)
+
+tenant_counts = Table(
+    "tenant_counts",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("waiting", _BigKey, nullable=False),
+    CheckConstraint("waiting >= 0", name="tenant_counts_not_negative"),
 )
 
 nodes = Table(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, insert, select, text
 
 from reelmill.domain.job import Job, NewJob
-from reelmill.errors import Conflict
+from reelmill.errors import Conflict, Full
 from reelmill.store.bulk import BulkInsert
-from reelmill.store.counts import CountChange, CountKey, change_counts
+from reelmill.store.counts import CountChange, CountKey, Place, change_counts
 from reelmill.store.doorbell import announce_work
-from reelmill.store.lanes import MOST_LANES, ensure_lane
+from reelmill.store.lanes import MOST_LANES, ensure_lane, possible_lanes
 from reelmill.store.protocol import Tx
+from reelmill.store.room import Room
 from reelmill.store.rows import NEW_ROW_COLUMNS, SELECT_JOB, chunks, job_from_row, new_row
 from reelmill.store.schema import jobs, launches
 
@@ -26,8 +27,14 @@ class Accepted(NamedTuple):
     created: bool
 
 
+Answer: TypeAlias = Accepted | Conflict | Full
+"""What the store says to a job."""
+
 _Key = tuple[str, str | None]
 """A tenant, and an idempotency key of it."""
+
+_Known: TypeAlias = tuple[Job, str | None] | Full
+"""What was made of a key: a job, and the fingerprint of what was asked; or nothing, as there was no room."""
 
 _INSERT = BulkInsert(jobs, NEW_ROW_COLUMNS)
 _LAST_SEQUENCE = text("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")
@@ -37,16 +44,29 @@ _BY_KEY = select(*SELECT_JOB.selected_columns, jobs.c.idempotency_key, jobs.c.fi
 )
 
 
-def insert_jobs(tx: Tx, new: Sequence[NewJob], now: float, launch_id: str | None = None) -> list[Accepted | Conflict]:
+def insert_jobs(
+    tx: Tx,
+    new: Sequence[NewJob],
+    now: float,
+    launch_id: str | None = None,
+    *,
+    max_queued: int | None = None,
+    together: bool = False,
+) -> list[Answer]:
     """Store the jobs in the order given; one answer each, in the same order.
 
     A job whose key is known already is not stored again: the answer is the first one, or a Conflict when that one asked
-    for something else.
+    for something else. A job is refused with Full when ``max_queued`` (None: any number) jobs wait in its queue, or as
+    many of its tenant as may; ``together`` all that are new are stored, or Full is raised and none is.
     """
     by_key = _find_known(tx, new)
     fresh = _without_repeats(new, by_key)
     lane_ids = {needs: ensure_lane(tx, needs) for needs in sorted({job.needs for job in fresh})}
-    placed = [(job, lane_id) for job in fresh if (lane_id := lane_ids[job.needs]) is not None]
+    possible = [job for job in fresh if lane_ids[job.needs] is not None]
+    refused = _take_room(tx, possible, max_queued, together=together)
+    placed = [
+        (job, lane_id) for job in possible if (lane_id := lane_ids[job.needs]) is not None and job.id not in refused
+    ]
     numbers = _next_numbers(tx, len(placed))
     rows = [
         new_row(job, number, launch_id, lane_id, now) for (job, lane_id), number in zip(placed, numbers, strict=True)
@@ -55,21 +75,68 @@ def insert_jobs(tx: Tx, new: Sequence[NewJob], now: float, launch_id: str | None
     stored = {
         job.id: _stored_job(job, number, launch_id, now) for (job, _), number in zip(placed, numbers, strict=True)
     }
-    for job, _ in placed:
+    for job in possible:
         if job.idempotency_key is not None:
-            by_key[job.tenant, job.idempotency_key] = (stored[job.id], job.fingerprint)
+            said = (stored[job.id], job.fingerprint) if job.id in stored else refused[job.id]
+            by_key[job.tenant, job.idempotency_key] = said
     change_counts(
         tx,
-        Counter(CountChange(CountKey("queued", job.queue, job.priority, job.scenario), launch_id) for job, _ in placed),
+        Counter(
+            CountChange(CountKey("queued", job.queue, job.priority, job.scenario), launch_id, job.tenant)
+            for job, _ in placed
+        ),
     )
     if placed:
         announce_work(tx)
-    return [Accepted(stored[job.id], True) if job.id in stored else _answer_other(job, by_key) for job in new]
+    return [
+        Accepted(stored[job.id], True) if job.id in stored else refused.get(job.id) or _answer_other(job, by_key)
+        for job in new
+    ]
 
 
-def _answer_other(asked: NewJob, by_key: Mapping[_Key, tuple[Job, str | None]]) -> Accepted | Conflict:
+def _take_room(tx: Tx, new: Sequence[NewJob], max_queued: int | None, *, together: bool) -> dict[str, Full]:
+    """Why there is no room for some of these jobs, by their ids; ``together``, that is raised instead."""
+    if not new:
+        return {}
+    room = Room(tx, {job.tenant for job in new}, max_queued)
+    full = room.take(tx, new)
+    if full is None:
+        return {}
+    if together:
+        raise full
+    one_by_one = [(job.id, room.take(tx, [job])) for job in new]
+    return {job_id: full for job_id, full in one_by_one if full is not None}
+
+
+class Judgement(NamedTuple):
+    """What would become of jobs: None for those that would be accepted; how much room there is, and what lacks it."""
+
+    answers: list[Conflict | None]
+    room: Mapping[Place, int]
+    lacks: list[Full]
+
+
+def judge_jobs(tx: Tx, new: Sequence[NewJob], max_queued: int | None) -> Judgement:
+    """What `insert_jobs` would say to the jobs now; nothing is changed."""
+    by_key = _find_known(tx, new)
+    fresh = _without_repeats(new, by_key)
+    possible = possible_lanes(tx, sorted({job.needs for job in fresh}))
+    good = {job.id: job for job in fresh if job.needs in possible}
+    for job in good.values():
+        if job.idempotency_key is not None:
+            by_key[job.tenant, job.idempotency_key] = (_stored_job(job, 0, None, 0.0), job.fingerprint)
+    others = [None if job.id in good else _answer_other(job, by_key) for job in new]
+    room = Room(tx, {job.tenant for job in new}, max_queued)
+    asked = list(good.values())
+    answers = [answer if isinstance(answer, Conflict) else None for answer in others]
+    return Judgement(answers, room.left(asked), room.lacks(asked))
+
+
+def _answer_other(asked: NewJob, by_key: Mapping[_Key, _Known]) -> Answer:
     """What to say of a job that was not stored."""
     known = by_key.get((asked.tenant, asked.idempotency_key))
+    if isinstance(known, Full):
+        return known
     if known is not None:
         return _answer_repeat(asked, *known)
     sentence = (
@@ -119,13 +186,13 @@ def _stored_job(job: NewJob, sequence_number: int, launch_id: str | None, now: f
     )
 
 
-def _find_known(tx: Tx, new: Sequence[NewJob]) -> dict[_Key, tuple[Job, str | None]]:
+def _find_known(tx: Tx, new: Sequence[NewJob]) -> dict[_Key, _Known]:
     """For each key of these jobs that the store knows: its job, and the fingerprint of what was asked then."""
     wanted: defaultdict[str, dict[str, None]] = defaultdict(dict)  # a key belongs to a tenant
     for job in new:
         if job.idempotency_key is not None:
             wanted[job.tenant][job.idempotency_key] = None
-    known: dict[_Key, tuple[Job, str | None]] = {}
+    known: dict[_Key, _Known] = {}
     for tenant, keys in wanted.items():
         for some in chunks(list(keys)):
             for *values, key, fingerprint in tx.execute(_BY_KEY, {"tenant": tenant, "keys": some}):

@@ -111,14 +111,14 @@ def _write_statement(columns: tuple[str, ...]) -> BulkStatement:
 def _count(changed: Iterable[tuple[Job, Job]]) -> Counter[CountChange]:
     """What leaves and what joins each count."""
     moved = Counter(
-        (before.status, after.status, before.queue, before.priority, before.scenario, before.launch_id)
+        (before.status, after.status, before.queue, before.priority, before.scenario, before.launch_id, before.tenant)
         for before, after in changed
         if before.status != after.status
     )
     counted: Counter[CountChange] = Counter()
-    for (old, new, queue, priority, scenario, launch_id), n in moved.items():
-        counted[CountChange(CountKey(old, queue, priority, scenario), launch_id)] -= n
-        counted[CountChange(CountKey(new, queue, priority, scenario), launch_id)] += n
+    for (old, new, queue, priority, scenario, launch_id, tenant), n in moved.items():
+        counted[CountChange(CountKey(old, queue, priority, scenario), launch_id, tenant)] -= n
+        counted[CountChange(CountKey(new, queue, priority, scenario), launch_id, tenant)] += n
     return counted
 
 

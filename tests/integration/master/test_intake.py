@@ -15,7 +15,7 @@ from reelmill.errors import Conflict, NotFound
 from reelmill.master import intake as module
 from reelmill.master.intake import Intake
 from reelmill.store.protocol import Tx
-from reelmill.store.submit import Accepted, insert_jobs
+from reelmill.store.submit import Accepted, Answer, insert_jobs
 from tests.samples import new_job
 from tests.served import Served
 
@@ -66,11 +66,11 @@ async def test_a_job_that_is_refused_on_purpose_fails_alone(served: Served, monk
     refused = new_job(), new_job()
     reasons = dict(zip([job.id for job in refused], (NotFound("gone"), Conflict("taken")), strict=True))
 
-    def insert_or_refuse(tx: Tx, jobs: Sequence[NewJob], now: float) -> list[Accepted | Conflict]:
+    def insert_or_refuse(tx: Tx, jobs: Sequence[NewJob], now: float, *, max_queued: int | None) -> list[Answer]:
         for job in jobs:
             if job.id in reasons:
                 raise reasons[job.id]
-        return insert_jobs(tx, jobs, now)
+        return insert_jobs(tx, jobs, now, max_queued=max_queued)
 
     monkeypatch.setattr(module, "insert_jobs", insert_or_refuse)
     intake, good = Intake(served.master.farm), new_job()

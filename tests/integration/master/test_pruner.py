@@ -57,7 +57,7 @@ async def test_old_jobs_are_forgotten_in_small_steps_and_others_stay(farm: Farm,
     assert 600 == await Pruner(farm, MONTH).run_once()
     assert [young.id, waiting.id] == [job.id for job in await hand.jobs()]
     assert {"canceled": 1, "queued": 1} == {key.status: n for key, n in (await store.read(read_counts)).items()}
-    assert b"reelmill_jobs_pruned_total 600.0" in farm.metrics.render({}, [])
+    assert b"reelmill_jobs_pruned_total 600.0" in farm.metrics.render({}, [], None)
     assert 0 == await Pruner(farm, MONTH).run_once()
 
 

@@ -26,13 +26,16 @@ async def test_a_limit_is_set_shown_and_taken_away(served: Served) -> None:
         await served.submit(tenant="studio")
 
     answer = await served.client.put("/tenants/studio", json={"max_running": 2})
-    assert (200, {"name": "studio", "max_running": 2, "held_jobs": 0}) == (answer.status_code, answer.json())
+    shown = {"name": "studio", "max_running": 2, "held_jobs": 0, "max_queued": None, "waiting_jobs": 3}
+    assert (200, shown) == (answer.status_code, answer.json())
     assert 2 == len(await Farmhand(served.store).claim(node_info()))
-    assert [{"name": "studio", "max_running": 2, "held_jobs": 2}] == (await served.get("/tenants"))["tenants"]
+    assert [shown | {"held_jobs": 2, "waiting_jobs": 1}] == (await served.get("/tenants"))["tenants"]
     assert 3 == (await served.get("/jobs?tenant=studio"))["count"]
 
     answer = await served.client.put("/tenants/studio", json={"max_running": None})
-    assert {"name": "studio", "max_running": None, "held_jobs": 2} == answer.json()
+    assert shown | {"max_running": None, "held_jobs": 2, "waiting_jobs": 1} == answer.json()
+    answer = await served.client.put("/tenants/studio", json={"max_queued": 0})
+    assert shown | {"max_running": None, "max_queued": 0, "held_jobs": 2, "waiting_jobs": 1} == answer.json()
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,8 @@ async def test_a_limit_is_set_shown_and_taken_away(served: Served) -> None:
         ("studio", b'{"max_running": 1000001}', "max_running"),
         ("studio", b'{"max_running": "two"}', "max_running"),
         ("studio", b'{"max_running": 1, "surprise": 1}', "surprise"),
+        ("studio", b'{"max_queued": -1}', "max_queued"),
+        ("studio", b'{"max_queued": 1000000001}', "max_queued"),
         ("studio", b"{}", "max_running"),
         ("-x", b'{"max_running": 1}', "tenant"),
         ("a%20b", b'{"max_running": 1}', "tenant"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import event, text
 
 from reelmill.domain.attempt import Progress
-from reelmill.errors import Conflict
+from reelmill.errors import Conflict, Full
 from reelmill.store.attempts import beat, expire_leases
 from reelmill.store.claim import claim
 from reelmill.store.postgres import PostgresStore
@@ -123,6 +124,40 @@ async def test_a_limit_holds_for_two_masters_at_once(masters: Masters) -> None:
         return len(first)
 
     assert [4, 1] == [await masters.one.store.write(work), len(await second[0])]
+
+
+async def test_a_full_queue_holds_for_two_masters_at_once(masters: Masters) -> None:
+    """Both find room while neither has committed: the first commit has it, and the other's batch is refused whole."""
+    await masters.one.submit(new_job(queue="live"))  # so that no one waits for the other's new lane
+    other = blocking(lambda: masters.other.offer_jobs(*new_jobs(4), max_queued=5, together=True))
+
+    def work(tx: Tx) -> list[Any]:
+        answers = insert_jobs(tx, new_jobs(4), NOW, max_queued=5, together=True)
+        if not tried:
+            tried.append(other())
+        return answers
+
+    tried: list[list[Any]] = []
+    with pytest.raises(Full, match="has no room for these 4 new jobs: 4 of at most 5"):
+        await masters.one.store.write(work)
+    assert (1, 5) == (len(tried), len(await masters.one.jobs()))
+    assert 1 == len(await masters.one.offer_jobs(new_job(), max_queued=5, together=True))
+
+
+async def test_clients_of_two_masters_fill_a_tenant_to_its_limit_and_no_further(masters: Masters) -> None:
+    """Many batches at both at once, some together in a commit: whole batches, and never one job too many."""
+    await masters.one.change(lambda tx, _: set_limit(tx, "studio", max_queued=50))
+
+    async def send(farm: Farmhand) -> int:
+        try:
+            return len(await farm.offer_jobs(*(new_job(tenant="studio") for _ in range(3)), together=True))
+        except Full:
+            return 0
+
+    sent = await asyncio.gather(*(send(farm) for _ in range(15) for farm in masters))
+
+    assert {0: 14, 3: 16} == dict(Counter(sent))
+    assert 48 == len(await masters.one.jobs())
 
 
 async def test_one_key_at_two_masters_at_once_is_one_job(masters: Masters) -> None:

@@ -131,7 +131,10 @@ class JobPage(msgspec.Struct, frozen=True):
 
 
 class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457: what went wrong. ``code`` is stable; ``field`` is the dotted path of what is wrong in the request."""
+    """RFC 9457: what went wrong. ``code`` is stable; ``field`` is the dotted path of what is wrong in the request.
+
+    Of a queue or tenant that is full: how many jobs are ``waiting``, and the ``limit``.
+    """
 
     type: str
     title: str
@@ -140,6 +143,8 @@ class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     code: str
     field: str | None = None
     job_status: str | None = None
+    waiting: int | None = None
+    limit: int | None = None
 
 
 class BatchItemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -158,6 +163,28 @@ class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     launch_id: str | None
     results: list[BatchItemAnswer]
+
+
+class ValidatedItemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What would become of one job: 200, or a problem with its status."""
+
+    index: int
+    status: int
+    problem: ProblemAnswer | None = None
+
+
+class ValidatedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a batch, item by item in the order sent; nothing was stored.
+
+    ``warnings`` has a problem for each queue or tenant that is too full for it now; ``room`` says how many more jobs
+    those that the batch asks for take now, by ``queue NAME`` and ``tenant NAME``, those without a limit left out.
+    """
+
+    accepted: int
+    rejected: int
+    warnings: list[ProblemAnswer]
+    room: dict[str, int]
+    results: list[ValidatedItemAnswer]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,11 +304,12 @@ class CancelLaunchAnswer(msgspec.Struct, frozen=True):
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`healthy`, or `unhealthy` with the reasons; ``jobs`` by status."""
+    """`healthy`, or `unhealthy` with the reasons; ``jobs`` by status; the queues that take no more jobs now."""
 
     status: str
     reasons: list[str]
     version: str
     media_root: str
     nodes_online: int
+    full_queues: list[str]
     jobs: dict[str, int]

@@ -16,7 +16,7 @@ from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
 from reelmill.domain.tenant import Tenant, check_limit, check_tenant
-from reelmill.errors import Conflict, NotFound, Unavailable
+from reelmill.errors import Conflict, InvalidField, NotFound, Unavailable
 from reelmill.master.api.answers import (
     CancelLaunchAnswer,
     HealthAnswer,
@@ -40,6 +40,7 @@ from reelmill.store.counts import read_counts
 from reelmill.store.launches import Launch, get_launch, launch_timings, list_launches
 from reelmill.store.nodes import forget_node, list_nodes, set_draining
 from reelmill.store.protocol import Tx
+from reelmill.store.room import full_queues
 from reelmill.store.tenants import get_tenant, list_tenants, set_limit
 from reelmill.store.transition import Rules
 
@@ -168,12 +169,17 @@ async def _set_draining(farm: Farm, reference: str, draining: bool) -> NodeAnswe
 
 
 class TenantLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``PUT /tenants/{name}``: how many jobs nodes may hold at once, null for any number."""
+    """The body of ``PUT /tenants/{name}``: how many jobs nodes may hold at once, and how many may wait.
 
-    max_running: int | None
+    Null for any number; a limit that is left out stays as it is.
+    """
+
+    max_running: int | msgspec.UnsetType | None = msgspec.UNSET
+    max_queued: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _LIMIT_DECODER = msgspec.json.Decoder(TenantLimit)
+_NO_LIMIT = TenantLimit()
 
 
 class TenantsController(Controller):
@@ -184,18 +190,22 @@ class TenantsController(Controller):
 
     @get("/")
     async def list(self, farm: TheFarm) -> TenantsAnswer:
-        """List every tenant that sent a job or has a limit, with the jobs that nodes hold of it."""
+        """List every tenant that sent a job or has a limit, with the jobs that nodes hold of it and that wait."""
         found = await farm.store.read(list_tenants)
         return TenantsAnswer(tenants=found, count=len(found))
 
-    @put("/{name:str}", operation_class=body('{"max_running": N or null}'))
+    @put("/{name:str}", operation_class=body('{"max_running": N or null, "max_queued": N or null}'))
     async def limit(self, request: Request[Any, Any, Any], farm: TheFarm, name: FromPath[str]) -> Tenant:
-        """Let nodes hold at most so many jobs of the tenant at once; null takes the limit away."""
+        """Limit how many jobs of the tenant nodes hold at once, and how many may wait; null takes a limit away."""
         asked = _LIMIT_DECODER.decode(check_text(await request.body()))
         check_tenant(name)
-        if asked.max_running is not None:
-            check_limit(asked.max_running)
-        await farm.change(lambda tx, _rules: set_limit(tx, name, asked.max_running))
+        if asked == _NO_LIMIT:
+            raise InvalidField("max_running", "is required, or max_queued")
+        if isinstance(asked.max_running, int):
+            check_limit("max_running", asked.max_running)
+        if isinstance(asked.max_queued, int):
+            check_limit("max_queued", asked.max_queued)
+        await farm.change(lambda tx, _rules: set_limit(tx, name, asked.max_running, max_queued=asked.max_queued))
         return await farm.store.read(lambda tx: get_tenant(tx, name))
 
 
@@ -234,12 +244,15 @@ async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]
     """Say whether the farm can take jobs: 200 `healthy`, or 503 with the reasons."""
     reasons: list[str] = []
     jobs: dict[str, int] = {}
+    full: list[str] = []
     online = 0
     if farm.store.failed.done():
         reasons.append(farm.store.failed.result())
     try:
-        for key, n in (await farm.store.read(read_counts)).items():
+        counts = await farm.store.read(read_counts)
+        for key, n in counts.items():
             jobs[key.status] = jobs.get(key.status, 0) + n
+        full = full_queues(counts, farm.max_queued)
         online = sum(node.status == "online" for node in await _nodes(farm))
     except Unavailable as error:
         reasons.append(str(error))
@@ -250,6 +263,7 @@ async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]
         version=__version__,
         media_root=str(farm.media_root),
         nodes_online=online,
+        full_queues=full,
         jobs=jobs,
     )
     return Response(answer, status_code=503 if reasons else 200)
@@ -277,5 +291,5 @@ async def readyz(farm: TheFarm, troubles: TheTroubles) -> Response[str]:
 async def metrics(farm: TheFarm) -> Response[bytes]:
     """Give the metrics as Prometheus text."""
     counts = await farm.store.read(read_counts)
-    text = farm.metrics.render(counts, await _nodes(farm))
+    text = farm.metrics.render(counts, await _nodes(farm), farm.max_queued)
     return Response(text, media_type="text/plain; version=0.0.4")

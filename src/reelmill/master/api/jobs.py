@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from litestar import Controller, Request, Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
@@ -23,14 +24,16 @@ from reelmill.master.api.answers import (
     JobAnswer,
     JobPage,
     LogsAnswer,
+    ProblemAnswer,
     RowEncoder,
     Summary,
+    ValidatedAnswer,
     answer_job,
     answer_transition,
 )
 from reelmill.master.api.dependency import TheFarm, TheIntake
 from reelmill.master.api.job_query import JobQuery, read_query
-from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one, check_text
+from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one, check_text, validate_batch
 from reelmill.master.farm import Farm
 from reelmill.master.orders import act_on
 from reelmill.store.control import Action
@@ -42,6 +45,12 @@ from reelmill.store.protocol import Tx
 
 _PIECE = 1000
 _OPENING = b'{"jobs":['
+_FULL = ResponseSpec(
+    ProblemAnswer,
+    description="A queue or a tenant is full (`queue_full`, `tenant_full`): nothing was stored; ask again after "
+    "`Retry-After` seconds.",
+    generate_examples=False,
+)
 
 
 def body(description: str) -> type[Operation]:
@@ -74,7 +83,11 @@ class JobsController(Controller):
     path = "/jobs"
     tags = ("jobs",)
 
-    @post("/", operation_class=body("JobRequest: scenario, engine, queue, priority, parameters, labels, ..."))
+    @post(
+        "/",
+        operation_class=body("JobRequest: scenario, engine, queue, priority, parameters, labels, ..."),
+        responses={429: _FULL},
+    )
     async def submit(
         self,
         request: Request[Any, Any, Any],
@@ -91,17 +104,34 @@ class JobsController(Controller):
         accepted = await accept_one(farm, intake, asked)
         return Response(answer_job(accepted.job), status_code=201 if accepted.created else 200)
 
-    @post("/batch", operation_class=body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'))
+    @post(
+        "/batch",
+        operation_class=body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'),
+        responses={429: _FULL},
+    )
     async def submit_batch(
         self, request: Request[Any, Any, Any], farm: TheFarm, intake: TheIntake
     ) -> Response[BatchAnswer]:
-        """Submit up to 10,000 jobs: one answer each, in order. A bad item never sinks the good ones."""
+        """Submit up to 10,000 jobs: one answer each, in order. A bad item never sinks the good ones.
+
+        A batch whose new jobs do not all fit into their queues and tenants is refused as a whole with 429.
+        """
         asked = check_text(await request.body())
         async with intake.batches:
-            answer = await accept_batch(farm, asked)
+            answer = await accept_batch(farm, intake, asked)
             encoded = msgspec.json.encode(answer)
         status = 201 if answer.accepted else 422
         return Response(encoded, status_code=status, media_type="application/json")  # type: ignore[return-value]
+
+    @post("/validate", status_code=200, operation_class=body('{"jobs": [JobRequest, ...], "launch": {"id", "name"}}'))
+    async def validate(self, request: Request[Any, Any, Any], farm: TheFarm, intake: TheIntake) -> ValidatedAnswer:
+        """Judge the body of a batch as `/jobs/batch` would, and store nothing: 200 with one answer each, in order.
+
+        `warnings` says which queue or tenant is too full for it now, `room` how many more jobs they take.
+        """
+        asked = check_text(await request.body())
+        async with intake.batches:
+            return await validate_batch(farm, asked)
 
     @get("/")
     async def list(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[JobPage] | Stream:

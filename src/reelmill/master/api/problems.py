@@ -14,17 +14,18 @@ from litestar.exceptions import HTTPException, ValidationException
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
 from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.wrong_value import read_complaint
-from reelmill.errors import Conflict, Forbidden, InvalidField, NotFound, ReelmillError, Unavailable
+from reelmill.errors import Conflict, Forbidden, Full, InvalidField, NotFound, ReelmillError, Unavailable
 from reelmill.master.api.answers import ProblemAnswer
 
 log = structlog.get_logger()
 
-RETRY_AFTER_SECONDS = "2"
+RETRY_AFTER_SECONDS = 2
 _STATUS: tuple[tuple[type[ReelmillError], int], ...] = (
     (InvalidField, 422),
     (NotFound, 404),
     (Forbidden, 403),
     (Conflict, 409),
+    (Full, 429),
     (Unavailable, 503),
     (ReelmillError, 400),
 )
@@ -51,8 +52,11 @@ def describe_error(error: ReelmillError) -> ProblemAnswer:
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     field = error.field or None if isinstance(error, InvalidField) else None
     found = problem(status, error.code, str(error), field=field)
-    job_status = error.status if isinstance(error, Conflict) else None
-    return msgspec.structs.replace(found, job_status=job_status)
+    if isinstance(error, Conflict):
+        return msgspec.structs.replace(found, job_status=error.status)
+    if isinstance(error, Full):
+        return msgspec.structs.replace(found, waiting=error.waiting, limit=error.limit)
+    return found
 
 
 def read_decode_error(error: msgspec.DecodeError, whole: str = "the request") -> ProblemAnswer:
@@ -74,14 +78,14 @@ def read_decode_error(error: msgspec.DecodeError, whole: str = "the request") ->
     return problem(422, "invalid_field", f"{path}: {message}" if path else message, field=path or None)
 
 
-def respond(found: ProblemAnswer) -> Response[ProblemAnswer]:
-    """The HTTP answer for a problem."""
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if found.status in (429, 503) else {}
+def respond(found: ProblemAnswer, retry_after: int | None = None) -> Response[ProblemAnswer]:
+    """The HTTP answer for a problem; ``retry_after`` in seconds, where it is known better than usual."""
+    headers = {"Retry-After": str(retry_after or RETRY_AFTER_SECONDS)} if found.status in (429, 503) else {}
     return Response(found, status_code=found.status, media_type="application/problem+json", headers=headers)
 
 
 def _on_error(_request: Request[Any, Any, Any], error: ReelmillError) -> Response[ProblemAnswer]:
-    return respond(describe_error(error))
+    return respond(describe_error(error), error.retry_after if isinstance(error, Full) else None)
 
 
 def _on_decode_error(_request: Request[Any, Any, Any], error: msgspec.DecodeError) -> Response[ProblemAnswer]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import uuid_utils
@@ -13,14 +14,21 @@ import uuid_utils
 from reelmill.domain.job import NewJob
 from reelmill.domain.plain_text import check_plain
 from reelmill.domain.request import JobRequest, accept
-from reelmill.errors import Conflict, InvalidField, ReelmillError
-from reelmill.master.api.answers import BatchAnswer, BatchItemAnswer, ProblemAnswer, answer_job
+from reelmill.errors import Conflict, Full, InvalidField, ReelmillError
+from reelmill.master.api.answers import (
+    BatchAnswer,
+    BatchItemAnswer,
+    ProblemAnswer,
+    ValidatedAnswer,
+    ValidatedItemAnswer,
+    answer_job,
+)
 from reelmill.master.api.problems import TOO_DEEP, describe_error, read_decode_error
 from reelmill.master.farm import Farm
 from reelmill.master.intake import Intake
 from reelmill.store.launches import take_back_launch
 from reelmill.store.protocol import Tx
-from reelmill.store.submit import Accepted, ensure_launch, insert_jobs
+from reelmill.store.submit import Accepted, Answer, ensure_launch, insert_jobs, judge_jobs
 from reelmill.store.transition import Rules
 
 MAX_BATCH = 10_000
@@ -68,13 +76,23 @@ async def accept_one(farm: Farm, intake: Intake, asked: JobRequest) -> Accepted:
         if missing is not None:
             raise missing
     answer = await intake.submit(job)
+    if isinstance(answer, Full):
+        await intake.guess_wait(answer)
+        raise answer
     if isinstance(answer, Conflict):
         raise answer
     return answer
 
 
-async def accept_batch(farm: Farm, body: bytes) -> BatchAnswer:
-    """Store every good job of the batch in one commit; an answer for each, in order."""
+class _Judged(NamedTuple):
+    """A batch whose jobs were judged one by one, those of them that are good, and the id and name of its launch."""
+
+    jobs: list[NewJob | ProblemAnswer]
+    good: list[NewJob]
+    launch: tuple[str, str | None] | None
+
+
+async def _judge_batch(farm: Farm, body: bytes) -> _Judged:
     batch = _BATCH_DECODER.decode(body)
     if not 1 <= len(batch.jobs) <= MAX_BATCH:
         raise InvalidField("jobs", f"has {len(batch.jobs)} items; a batch holds 1 to {MAX_BATCH}")
@@ -83,18 +101,52 @@ async def accept_batch(farm: Farm, body: bytes) -> BatchAnswer:
     if any(isinstance(job, NewJob) and job.parameters.input is not None for job in judged):
         missing = await asyncio.to_thread(_find_missing_inputs, farm, judged)
         judged = [describe_error(error) if error else job for job, error in zip(judged, missing, strict=True)]
-    good = [job for job in judged if isinstance(job, NewJob)]
+    return _Judged(judged, [job for job in judged if isinstance(job, NewJob)], launch)
 
-    def store(tx: Tx, rules: Rules) -> list[Accepted | Conflict]:
+
+async def validate_batch(farm: Farm, body: bytes) -> ValidatedAnswer:
+    """What `accept_batch` would say to the same body now; nothing is stored."""
+    judged, good, _ = await _judge_batch(farm, body)
+    found = await farm.store.read(lambda tx: judge_jobs(tx, good, farm.max_queued))
+    answers = iter(found.answers)
+    results: list[ValidatedItemAnswer] = []
+    for index, job in enumerate(judged):
+        refusal = next(answers) if isinstance(job, NewJob) else job
+        trouble = describe_error(refusal) if isinstance(refusal, Conflict) else refusal
+        status = 200 if trouble is None else trouble.status
+        results.append(ValidatedItemAnswer(index=index, status=status, problem=trouble))
+    rejected = sum(result.problem is not None for result in results)
+    return ValidatedAnswer(
+        accepted=len(results) - rejected,
+        rejected=rejected,
+        warnings=[describe_error(full) for full in found.lacks],
+        room={f"{place.kind} {place.name}": n for place, n in found.room.items()},
+        results=results,
+    )
+
+
+async def accept_batch(farm: Farm, intake: Intake, body: bytes) -> BatchAnswer:
+    """Store every good job of the batch in one commit; an answer for each, in order.
+
+    Full, and nothing of it is stored, when its new jobs do not all fit.
+    """
+    judged, good, launch = await _judge_batch(farm, body)
+
+    def store(tx: Tx, rules: Rules) -> list[Answer]:
+        insert = partial(insert_jobs, tx, good, rules.now, max_queued=farm.max_queued, together=True)
         if launch is None:
-            return insert_jobs(tx, good, rules.now)
+            return insert()
         is_new = ensure_launch(tx, launch[0], launch[1], rules.now)
-        answers = insert_jobs(tx, good, rules.now, launch[0])
+        answers = insert(launch_id=launch[0])
         if is_new and not any(isinstance(answer, Accepted) and answer.created for answer in answers):
             take_back_launch(tx, launch[0])
         return answers
 
-    stored = iter(await farm.change(store)) if good else iter(())
+    try:
+        stored = iter(await farm.change(store) if good else ())
+    except Full as full:
+        await intake.guess_wait(full)
+        raise
     results = [_item(index, next(stored) if isinstance(job, NewJob) else job) for index, job in enumerate(judged)]
     created = sum(result.status == 201 for result in results)
     farm.metrics.submitted.inc(created)
@@ -152,8 +204,8 @@ def _missing_input(farm: Farm, path: str) -> InvalidField | None:
     return InvalidField("parameters.input", f"{path!r} {what} under the media root {farm.media_root}")
 
 
-def _item(index: int, outcome: Accepted | Conflict | ProblemAnswer | Any) -> BatchItemAnswer:
+def _item(index: int, outcome: Answer | ProblemAnswer) -> BatchItemAnswer:
     if isinstance(outcome, Accepted):
         return BatchItemAnswer(index=index, status=201 if outcome.created else 200, job=answer_job(outcome.job))
-    found = describe_error(outcome) if isinstance(outcome, Conflict) else outcome
+    found = outcome if isinstance(outcome, ProblemAnswer) else describe_error(outcome)
     return BatchItemAnswer(index=index, status=found.status, problem=found)

@@ -9,7 +9,7 @@ import typer
 
 from reelmill.cli.master_client import MasterOption, call_master, tenant_path
 from reelmill.cli.output import Format, FormatOption, show_rows
-from reelmill.errors import NotFound, UsageError
+from reelmill.errors import InvalidField, NotFound
 
 tenants_app = typer.Typer(
     help="On whose behalf jobs run, how many of them at once, and how many may wait.",
@@ -50,7 +50,7 @@ def limit_tenant(
     limits = {"max_running": most, "max_queued": max_queued}
     given = {field: limit for field, limit in limits.items() if limit is not None}
     if not given:
-        raise UsageError("say how many of its jobs may run at once, or how many may wait with --max-queued N")
+        raise InvalidField("", "say how many of its jobs may run at once, or how many may wait with --max-queued N")
     _set(master, name, given)
 
 

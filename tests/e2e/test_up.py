@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from pathlib import Path
@@ -59,6 +60,18 @@ def test_the_second_signal_gives_running_jobs_back_at_once(commands: Commands) -
     assert [] == [process for process in family if process.is_running()]
     steps = commands.up("--slots", "1").get(f"/jobs/{job['id']}/history")["history"]
     assert "its worker was stopped" in [step["reason"] for step in steps]
+
+
+def test_ctrl_c_while_it_starts_is_quiet(commands: Commands) -> None:
+    """In the middle of looking at the machine: exit 130 at once, without a word, and nothing is left."""
+    slow = commands.folder / "ffmpeg"
+    slow.write_text(f"#!/bin/sh\n: >'{commands.folder}/started'\nexec sleep 60\n")
+    slow.chmod(0o755)
+    child = commands.start("up", "--port", "0", "--data", "data", REELMILL_FFMPEG=str(slow))
+    wait_for((commands.folder / "started").exists, bool)
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does
+    assert 130 == child.wait(8)
+    assert ("", False) == ((commands.folder / "stderr.txt").read_text(), (commands.folder / "data").exists())
 
 
 def test_a_taken_port_is_one_clear_line(commands: Commands) -> None:

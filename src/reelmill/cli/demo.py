@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reelmill.cli.launch import end_launch, run_until_stopped, show_outcome
+from reelmill.cli.launch_run import end_launch, run_until_stopped, show_outcome
 from reelmill.cli.master_client import call_master, read_jobs
 from reelmill.errors import ReelmillError, StartupError
 

@@ -11,6 +11,7 @@ import msgspec
 
 from reelmill.domain.quantity import parse_duration
 from reelmill.errors import InvalidField
+from reelmill.launcher.plan import ArrivalText
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<kilo>[kK]?)(?:\s*/\s*(?P<unit>s|sec|m|min|h))?")
 _UNITS = {None: 1.0, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -32,8 +33,15 @@ class Arrival(msgspec.Struct, frozen=True):
         return f"{rate}, at random (Poisson)" if self.poisson else rate
 
 
-def read_arrival(rate: str | None, ramp: str | None, poisson: bool) -> Arrival | None:
-    """From the options as typed; None for as fast as the master takes them. InvalidField names the option."""
+def read_arrival(
+    rate: str | None, ramp: str | None, poisson: bool, planned: ArrivalText | None = None
+) -> Arrival | None:
+    """From the options as typed, else as ``planned``; None for as fast as the master takes them.
+
+    InvalidField names the option.
+    """
+    if rate is None and ramp is None and planned is not None:
+        rate, ramp, poisson = planned.rate, planned.ramp, poisson or planned.poisson
     if rate is not None and ramp is not None:
         raise InvalidField("--ramp", "a ramp ends in its own rate; leave out --rate")
     if ramp is not None:

@@ -1,0 +1,90 @@
+"""A launch from the command line: it can be stopped, says how it went, and ends with the code that this deserves."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from reelmill.launcher.options import LaunchOptions
+    from reelmill.launcher.progress import Display
+    from reelmill.launcher.run import LaunchOutcome
+
+
+def run_until_stopped(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
+    """Launch. The first SIGINT, SIGTERM or SIGHUP ends it behind the request in flight, a second one at once."""
+    import asyncio
+    import signal
+
+    from reelmill.launcher.client import MasterClient
+    from reelmill.launcher.run import run_launch
+
+    async def main() -> LaunchOutcome:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            if stop.is_set():
+                task.cancel()
+            else:
+                stop.set()
+                display.say("stopping after the request in flight; Ctrl-C again stops at once", "warning")
+
+        async with MasterClient(
+            url, on_retry=lambda reason: display.say(f"{reason} (trying again)", "warning")
+        ) as client:
+            task = asyncio.create_task(run_launch(options, client, display, stop))
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup reelmill launch` outlives its terminal
+                    loop.add_signal_handler(number, on_signal)
+            return await task
+
+    return asyncio.run(main())
+
+
+def show_outcome(outcome: LaunchOutcome, display: Display) -> None:
+    """The summary to stdout, unless the results went there; words to stderr."""
+    from reelmill.launcher.plain_text import showable
+    from reelmill.launcher.results import STDOUT
+    from reelmill.launcher.summary import describe_end, describe_submission
+
+    options, submission = outcome.options, outcome.submission
+    lines = describe_submission(options, submission)
+    if outcome.end is not None:
+        lines += ["", *describe_end(outcome.end)]
+    if options.output == STDOUT:
+        for line in lines:
+            display.say(line)
+    else:
+        sys.stdout.write(showable("\n".join(lines)) + "\n")
+        sys.stdout.flush()
+    if outcome.bad_sample is not None:
+        display.say("the sample did not complete, so the other jobs were not sent", "warning")
+    if outcome.interrupted:
+        display.say(f"interrupted: {submission.submitted:,} of {options.plan.count:,} jobs were submitted")
+
+
+def end_launch(outcome: LaunchOutcome) -> None:
+    """Return when the launch went well; leave the command as it deserves when not."""
+    from reelmill.errors import ReelmillError
+
+    if outcome.failure is not None and not outcome.interrupted:
+        done = f"{outcome.submission.submitted:,} of {outcome.options.plan.count:,} jobs"
+        raise ReelmillError(f"gave up after {done}: {outcome.failure}") from outcome.failure
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+def say_how_to_go_on(outcome: LaunchOutcome, display: Display) -> None:
+    options, submission = outcome.options, outcome.submission
+    is_stopped = outcome.interrupted or outcome.failure is not None or outcome.bad_sample is not None
+    if is_stopped and submission.accepted:
+        launch = f"reelmill jobs cancel --launch {options.launch_id}"
+        display.say(f"the {submission.accepted:,} jobs that were accepted go on; cancel them with: {launch}")
+    left = options.plan.count - submission.accepted - submission.rejected
+    if left and is_stopped and outcome.ledger is not None:
+        output = shlex.join(["--output", str(options.output)])
+        display.say(f"{left:,} jobs are still to be sent; go on with: reelmill launch --resume {output}")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .conftest import Commands, Farm, read_json
 
@@ -53,7 +55,9 @@ def test_launch_1000_jobs_launches_and_says_what_to_watch(commands: Commands) ->
     launch = read_json(commands.folder / "job_launch_results.json")[0]["launch_id"]
     assert (6, True) == (farm.get("/jobs/summary")["total"], "nodes   1 online" in end.stderr)
     shown = [line.split("   ")[0].split() for line in end.stderr.partition("next:")[2].splitlines() if launch in line]
-    assert [["reelmill", "jobs", word] for word in ("wait", "list", "cancel")] == [words[:3] for words in shown]
+    assert ["launches watch", "jobs list", "launches report", "jobs cancel"] == [
+        " ".join(words[1:3]) for words in shown
+    ]
     for words in shown:
         assert 0 == commands.run(*words[1:], REELMILL_MASTER=farm.url).returncode
 
@@ -112,3 +116,35 @@ def test_two_masters_shares_the_load(commands: Commands, other: Farm) -> None:
 def other(commands: Commands) -> Farm:
     """A second farm, with a data folder of its own."""
     return commands.up("--data", str(commands.folder / "other"))
+
+
+def test_ci_load_test_brings_its_own_farm_and_leaves_reports(commands: Commands) -> None:
+    """Without a master: a farm for the test only, exit 0, JUnit and a page; nothing else is left."""
+    end = run_example(commands, "ci_load_test", COUNT="4", TMPDIR=str(commands.folder))
+    assert 0 == end.returncode, end.stdout + end.stderr
+    reports = commands.folder / "reports"
+    suite = ElementTree.parse(reports / "junit.xml").getroot()
+    assert {"failed<1%", "p95(queue_wait)<5m"} <= {case.get("name") for case in suite.iter("testcase")}
+    names = sorted(path.name for path in reports.iterdir())
+    assert ["farm.log", "junit.xml", "report.html", "results.json", "results.json.ledger"] == names
+    assert ["reports"] == [path.name for path in commands.folder.iterdir() if not path.name.startswith(".")]
+
+
+def test_ci_load_test_fails_when_a_threshold_is_missed(commands: Commands) -> None:
+    """Exit 99 on the farm that it was given, and the reports are there all the same."""
+    farm = commands.up()
+    variables = {"COUNT": "2", "REELMILL_MASTER": farm.url, "THRESHOLDS": "failed<1% throughput>1000/s"}
+    end = run_example(commands, "ci_load_test", **variables)
+    assert 99 == end.returncode, end.stdout + end.stderr
+    report = (commands.folder / "reports" / "junit.xml").read_text()
+    assert (True, True) == ("<failure" in report, "throughput&gt;1000/s" in report), report
+    assert "throughput>1000/s" in end.stdout + end.stderr
+    assert "healthy" == farm.get("/health")["status"]
+
+
+def test_the_workflow_for_ci_runs_what_there_is() -> None:
+    """It is sound YAML, and each script that it names exists and can be run."""
+    steps = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())["jobs"]["load-test"]["steps"]
+    scripts = [EXAMPLES.parent / step["run"] for step in steps if "run" in step]
+    assert ["setup", "ci_load_test"] == [script.name for script in scripts]
+    assert all(0o111 & script.stat().st_mode for script in scripts)

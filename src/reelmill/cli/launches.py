@@ -226,6 +226,7 @@ def report(
 
     Exit 99 when a threshold is missed.
     """
+    from reelmill.launcher.progress import format_count
     from reelmill.launcher.threshold import EXIT_THRESHOLD_MISSED, describe_verdicts, parse_thresholds
     from reelmill.launcher.whole_file import STDOUT, WholeFile
 
@@ -236,7 +237,7 @@ def report(
         if made is None:
             raise typer.Exit(EXIT_INTERRUPTED)
         file.write(_encode(made, wanted))
-    typer.echo(f"wrote {file.path} ({made.total:,} {'job' if made.total == 1 else 'jobs'})", err=True)
+    typer.echo(f"wrote {file.path} ({format_count(made.total, 'job')})", err=True)
     _say(describe_verdicts(made.thresholds), to_stderr=file.path == STDOUT)
     if made.passed is False:
         raise typer.Exit(EXIT_THRESHOLD_MISSED)

@@ -110,7 +110,8 @@ async def _serve(settings: Settings) -> None:
             if farm.store.failed.done():
                 raise StoreUnavailable(farm.store.failed.result())
             if farm.worker.running_jobs:
-                _say(f"finishing {farm.worker.running_jobs} running job(s); Ctrl-C again gives them back to the queue")
+                jobs = "1 running job" if farm.worker.running_jobs == 1 else f"{farm.worker.running_jobs} running jobs"
+                _say(f"finishing {jobs}; Ctrl-C again gives them back to the queue")
             await _until(farm.worker.drain(), urgent.wait(), farm.store.failed)
     _say("stopped")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
 from math import ceil, floor, sqrt
 from statistics import fmean, pstdev
@@ -100,13 +101,22 @@ _UNITS = ((86_400.0, "d", 2 * 86_400.0), (3600.0, "h", 1.5 * 3600.0), (60.0, "mi
 
 
 def format_band(band: Band) -> str:
-    """``"12 to 19 min"``, ``"about 12 min"``, ``"40 s to 2 min"``: rounded outwards, because it is a guess."""
-    unit, name = next((size, name) for size, name, least in _UNITS if band.high >= least)
-    low, high = band.low / unit, band.high / unit
-    if high < 10 and unit >= 3600:
-        low, high = floor(low * 2) / 2, ceil(high * 2) / 2
-    else:
-        low, high = floor(low), ceil(high)
+    """``"12 to 19 min"``, ``"about 12 min"``, ``"40 s to 2.5 h"``: rounded outwards, because it is a guess."""
+    unit, name = _unit(band.high)
+    low, high = _round(band.low, unit, floor), _round(band.high, unit, ceil)
+    least, least_name = _unit(band.low)
+    if least < unit and band.high > 4 * band.low and _round(band.low, least, floor):
+        return f"{_round(band.low, least, floor):g} {least_name} to {high:g} {name}"
     if low == 0:
         return f"less than {high:g} {name}"
     return f"about {high:g} {name}" if low == high else f"{low:g} to {high:g} {name}"
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    return next((size, name) for size, name, least in _UNITS if seconds >= least)
+
+
+def _round(seconds: float, unit: float, towards: Callable[[float], int]) -> float:
+    """Whole numbers of the unit, and halves of a few hours or days."""
+    number = seconds / unit
+    return towards(number * 2) / 2 if number < 10 and unit >= 3600 else float(towards(number))

@@ -68,6 +68,11 @@ class Pace:
         return f"{format_rate(rate)}, {format_seconds(left)} left"
 
 
+def format_count(n: int, noun: str) -> str:
+    """``"1 node"``, ``"1,200 nodes"``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def format_rate(per_second: float) -> str:
     """``"412 jobs/s"``."""
     return f"{per_second:,.0f} jobs/s" if per_second >= 10 else f"{per_second:.2g} jobs/s"

@@ -10,7 +10,7 @@ from reelmill.launcher.answers import Health, JobState, LaunchTimings, Spread
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.plan import PlanTotals
 from reelmill.launcher.plan_words import describe_plan
-from reelmill.launcher.progress import format_ms, format_rate, format_seconds
+from reelmill.launcher.progress import format_count, format_ms, format_rate, format_seconds
 from reelmill.launcher.results import STDOUT
 from reelmill.launcher.submit import Submission
 from reelmill.launcher.watch import LaunchEnd
@@ -28,7 +28,7 @@ def describe_options(options: LaunchOptions, master: str, health: Health | None)
     """The configuration of a launch."""
     rows = [
         ("launch", options.launch_id + (f" ({options.name})" if options.name else "")),
-        ("master", master + (f", {health.nodes_online} node(s) online" if health else "")),
+        ("master", master + (f", {format_count(health.nodes_online, 'node')} online" if health else "")),
         *describe_plan(options.plan),
         ("sending", _pace(options)),
         *_results(options),

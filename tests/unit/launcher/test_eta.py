@@ -83,6 +83,7 @@ def test_more_jobs_are_a_new_beginning() -> None:
         (Band(725, 1110), "12 to 19 min"),
         (Band(721, 719.9), "about 12 min"),
         (Band(9000, 13_000), "2.5 to 4 h"),
+        (Band(41, 8000), "41 s to 2.5 h"),
         (Band(5 * 86_400, 6.2 * 86_400), "5 to 6.5 d"),
     ],
 )

@@ -48,8 +48,8 @@ def run_until_stopped(options: LaunchOptions, url: str, display: Display) -> Lau
 def show_outcome(outcome: LaunchOutcome, display: Display) -> None:
     """The summary to stdout, unless the results went there; words to stderr."""
     from reelmill.launcher.plain_text import showable
-    from reelmill.launcher.results import STDOUT
     from reelmill.launcher.summary import describe_end, describe_submission
+    from reelmill.launcher.whole_file import STDOUT
 
     options, submission = outcome.options, outcome.submission
     lines = describe_submission(options, submission)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
-import os
-import secrets
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -16,12 +13,12 @@ from typing import Any, BinaryIO
 import msgspec
 
 from reelmill.domain.request import RequestedParameters
-from reelmill.errors import InvalidField, ReelmillError
+from reelmill.errors import InvalidField
 from reelmill.launcher.batch import key_jobs
 from reelmill.launcher.ledger import Ledger
 from reelmill.launcher.plan import plan_jobs
+from reelmill.launcher.whole_file import WholeFile
 
-STDOUT = Path("-")
 _ROWS_AT_ONCE = 5_000
 _SUFFIXES = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 
@@ -55,30 +52,21 @@ COLUMNS = [*_FLAT, *_PARAMETERS]
 """Of CSV and Parquet, where the parameters are columns of their own."""
 
 
-def check_output(path: Path) -> None:
-    """InvalidField when results cannot be written there, so that it is known before anything is sent."""
+def check_output(path: Path) -> bool:
+    """Whether results written there stay, so that a ledger can be beside them.
+
+    InvalidField when they cannot be written there, so that it is known before anything is sent.
+    """
     if _format(path) == "parquet":
         _import_parquet()
-    if path == STDOUT:
-        return
-    try:
-        target = _target(path)
-        if _is_replaced(target):
-            part, file = _open_part(target)
-            file.close()
-            part.unlink()
-    except OSError as error:
-        raise InvalidField("--output", f"cannot write {str(path)!r}: {error.strerror}") from error
+    with WholeFile(path) as file:
+        return file.is_kept
 
 
 def write_results(path: Path, entries: Iterable[JobEntry]) -> int:
     """Put the entries in place at ``path`` at once and durably (`-` is stdout); how many. ReelmillError on failure."""
-    try:
-        with _sink(path) as file:
-            return _WRITERS[_format(path)](file, iter(entries))
-    except OSError as error:
-        done = "the jobs submitted so far are safe"
-        raise ReelmillError(f"cannot write {str(path)!r}: {error.strerror}; {done}") from error
+    with WholeFile(path) as whole, whole.open() as file:
+        return _WRITERS[_format(path)](file, iter(entries))
 
 
 def job_entries(ledger: Ledger) -> Iterator[JobEntry]:
@@ -107,56 +95,6 @@ def job_entries(ledger: Ledger) -> Iterator[JobEntry]:
 
 def _format(path: Path) -> str:
     return _SUFFIXES.get(path.suffix.lower(), "json")
-
-
-def _target(path: Path) -> Path:
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise InvalidField("--output", f"{str(path)!r} is a folder; give a file")
-    if not target.parent.is_dir():
-        raise InvalidField("--output", f"there is no folder {str(target.parent)!r}; make it first")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise InvalidField("--output", f"may not write {str(path)!r}; mend its permissions")
-    return target
-
-
-def _is_replaced(target: Path) -> bool:
-    """A device or a pipe is written to: replacing it would destroy it."""
-    return not target.exists() or target.is_file()
-
-
-def is_kept(path: Path | None) -> bool:
-    """Whether the results go to a file that stays, so that a ledger can be beside it."""
-    return path is not None and path != STDOUT and _is_replaced(Path(os.path.realpath(path)))
-
-
-def _open_part(target: Path) -> tuple[Path, BinaryIO]:
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    return part, os.fdopen(os.open(part, flags, 0o666), "wb", buffering=1 << 18)
-
-
-@contextlib.contextmanager
-def _sink(path: Path) -> Generator[BinaryIO, None, None]:
-    if path == STDOUT:
-        with os.fdopen(os.dup(1), "wb") as file:
-            yield file
-        return
-    target = _target(path)
-    if not _is_replaced(target):
-        with target.open("wb") as file:
-            yield file
-        return
-    part, file = _open_part(target)
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-        _sync_folder(target.parent)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_json(file: BinaryIO, entries: Iterator[JobEntry]) -> int:
@@ -225,11 +163,3 @@ def _import_parquet() -> tuple[Any, Any]:
     except ImportError:
         advice = "type: pip install 'reelmill[parquet]', or write .json, .ndjson or .csv"
         raise InvalidField("--output", f"Parquet needs a package that is not installed; {advice}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

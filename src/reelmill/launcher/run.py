@@ -15,7 +15,7 @@ from reelmill.launcher.hindrance import find_hindrance
 from reelmill.launcher.ledger import Ledger, LedgerHeader, ledger_path, move_unfinished
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.progress import Display
-from reelmill.launcher.results import check_output, is_kept, job_entries, write_results
+from reelmill.launcher.results import check_output, job_entries, write_results
 from reelmill.launcher.submit import Submission, Submitter
 from reelmill.launcher.summary import describe_options
 from reelmill.launcher.watch import LaunchEnd, watch_launch
@@ -61,12 +61,11 @@ async def run_launch(
     ``stop`` ends the submit behind the batch in flight, or the watching; the results file then holds every job that
     was sent. Cancelling this coroutine ends it at once; then the ledger does, and the results wait for a ``resume``.
     """
-    if options.output is not None:
-        check_output(options.output)
+    keeps = options.output is not None and check_output(options.output)
     health = await check_health(client)
     for line in describe_options(options, client.url, health):
         display.say(line)
-    ledger = await _open_ledger(options, client, display)
+    ledger = await _open_ledger(options, client, display, options.output if keeps else None)
     try:
         return await _Launch(options, client, ledger, display, stop).run()
     finally:
@@ -81,8 +80,8 @@ async def check_health(client: MasterClient) -> Health:
     return health
 
 
-async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Display) -> Ledger:
-    path = ledger_path(options.output) if options.output is not None and is_kept(options.output) else None
+async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Display, output: Path | None) -> Ledger:
+    path = ledger_path(output) if output is not None else None
     if options.resume and path is not None:
         ledger = Ledger.open(path)
         try:
@@ -91,7 +90,7 @@ async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Di
             ledger.close()
             raise
         return ledger
-    if path is not None and options.output is not None and (kept := move_unfinished(options.output)) is not None:
+    if output is not None and (kept := move_unfinished(output)) is not None:
         display.say(
             f"an unfinished launch was here; go on with it: reelmill launch --resume --output {kept}", "warning"
         )

@@ -11,9 +11,9 @@ from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.plan import PlanTotals
 from reelmill.launcher.plan_words import describe_plan
 from reelmill.launcher.progress import format_count, format_ms, format_rate, format_seconds
-from reelmill.launcher.results import STDOUT
 from reelmill.launcher.submit import Submission
 from reelmill.launcher.watch import LaunchEnd
+from reelmill.launcher.whole_file import STDOUT
 
 _UNKNOWN = "-"
 

@@ -6,7 +6,9 @@ import contextlib
 import os
 import secrets
 import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 from reelmill.errors import InvalidField, ReelmillError
 
@@ -50,25 +52,36 @@ class WholeFile:
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is a file that stays: neither standard output nor a device or a pipe."""
+        return self._part is not None
+
     def write(self, content: bytes) -> None:
         """Put the content in place, at once and durably; ReelmillError when that fails."""
-        if self.path == STDOUT:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(content)
-            sys.stdout.buffer.flush()
-            return
+        with self.open() as file:
+            file.write(content)
+
+    @contextlib.contextmanager
+    def open(self) -> Generator[BinaryIO, None, None]:
+        """What is written here is in place behind the block, at once and durably; ReelmillError when that fails."""
         try:
-            if self._part is None:
-                self._target.write_bytes(content)
-                return
-            with self._part.open("wb") as file:
-                file.write(content)
+            with self._open() as file:
+                yield file
                 file.flush()
-                os.fsync(file.fileno())
-            self._part.replace(self._target)
-            _sync_folder(self._target.parent)
+                if self._part is not None:
+                    os.fsync(file.fileno())
+            if self._part is not None:
+                self._part.replace(self._target)
+                _sync_folder(self._target.parent)
         except OSError as error:
             raise ReelmillError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
+
+    def _open(self) -> BinaryIO:
+        if self.path == STDOUT:
+            sys.stdout.flush()
+            return os.fdopen(os.dup(1), "wb")
+        return (self._part or self._target).open("wb", buffering=1 << 18)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from reelmill.domain.request import RequestedParameters
 from reelmill.errors import InvalidField, ReelmillError
-from reelmill.launcher.results import COLUMNS, JobEntry, check_output, is_kept, write_results
+from reelmill.launcher.results import COLUMNS, JobEntry, check_output, write_results
 
 
 def entry(index: int) -> JobEntry:
@@ -67,7 +67,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
     path = tmp_path / "r.json"
     path.write_text("old")
-    with pytest.raises(ReelmillError, match="No space left on device; the jobs submitted so far are safe"):
+    with pytest.raises(ReelmillError, match="No space left on device"):
         write_results(path, fail())
     assert "old" == path.read_text()
     assert [path] == list(tmp_path.iterdir())
@@ -79,10 +79,9 @@ def test_a_link_is_followed_and_a_device_is_not_replaced(tmp_path: Path) -> None
     write_results(tmp_path / "link.json", [])
     assert "[]\n" == (tmp_path / "real.json").read_text()
     assert (tmp_path / "link.json").is_symlink()
-    check_output(Path("/dev/null"))
+    assert not check_output(Path("/dev/null"))
     write_results(Path("/dev/null"), [entry(0)])
     assert Path("/dev/null").is_char_device()
-    assert not is_kept(Path("/dev/null"))
 
 
 def test_a_place_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> None:
@@ -91,5 +90,5 @@ def test_a_place_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> None
     for path in (tmp_path, tmp_path / "no" / "r.json", tmp_path / "file" / "r.json", Path("/proc/r.json")):
         with pytest.raises(InvalidField, match="--output"):
             check_output(path)
-    check_output(tmp_path / "new.json")
+    assert check_output(tmp_path / "new.json")
     assert [tmp_path / "file"] == list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ from reelmill.store import selection
 from reelmill.store.launches import get_launch
 from reelmill.store.listing import get_job, list_jobs, read_slice
 from reelmill.store.protocol import Store
-from reelmill.store.selection import JobFilter
+from reelmill.store.selection import JobFilter, find_way
 from tests.farmhand import Farmhand
 from tests.samples import BAD_INPUT, failed, keys, new_job, new_jobs, node_info, published, settled, started
 
@@ -87,6 +87,16 @@ def selects(wanted: JobFilter, job: Job) -> bool:
         if values and not have & set(values):
             return False
     return wanted.labels.items() <= job.labels.items()
+
+
+async def test_a_status_that_no_job_of_a_launch_has_is_known_from_the_counts(farm: Farmhand) -> None:
+    """The failures of a launch without any are asked for by every report: no job is looked at."""
+    await farm.submit(*new_jobs(3), launch="red")
+    [other] = await farm.submit(new_job(), launch="blue")
+    await farm.act(other.id, "cancel")
+    for launch, is_there in (("red", False), ("blue", True)):
+        wanted = JobFilter(status=["canceled", "failed"], launch=[launch])
+        assert is_there == await farm.store.read(lambda tx, wanted=wanted: find_way(tx, wanted) is not None)
 
 
 @pytest.mark.parametrize("slice_length", [3, 10_000])

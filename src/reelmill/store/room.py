@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 import sqlalchemy as sa
 from sqlalchemy import select
@@ -16,6 +17,9 @@ from reelmill.store.schema import jobs
 
 _MOST_ENDED = 2_000
 """More jobs that ended lately tell no more about how fast it goes."""
+
+_queue_of = attrgetter("queue")
+_tenant_of = attrgetter("tenant")
 
 
 class Room:
@@ -56,9 +60,11 @@ class Room:
             keep_below(tx, {place: self._limits[place]})
         return None
 
-    def _count(self, new: Sequence[NewJob]) -> Counter[Place]:
-        asked = Counter(Place("queue", job.queue) for job in new) + Counter(Place("tenant", job.tenant) for job in new)
-        return Counter({place: n for place, n in asked.items() if place in self._limits})
+    def _count(self, new: Sequence[NewJob]) -> dict[Place, int]:
+        """How many of these jobs each place that has a limit would hold."""
+        asked = {Place("queue", name): n for name, n in Counter(map(_queue_of, new)).items()}
+        asked |= {Place("tenant", name): n for name, n in Counter(map(_tenant_of, new)).items()}
+        return {place: n for place, n in asked.items() if place in self._limits}
 
 
 def waiting_by_queue(counts: Mapping[CountKey, int]) -> dict[str, int]:

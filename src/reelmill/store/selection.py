@@ -191,6 +191,10 @@ def _count(tx: Tx, leads: Sequence[_Lead]) -> Sequence[int]:
         return ()
     together = [lead.counted for lead in leads if lead.kept is counts]
     asked = [(lead.kept, [lead.counted]) for lead in leads] + ([(counts, together)] if together else [])
+    by_name = {lead.column.name: lead for lead in leads}
+    if "status" in by_name and "launch_id" in by_name:  # a launch without failures says so at once
+        of_launch = [by_name["launch_id"].counted, launch_counts.c.status.in_(by_name["status"].values)]
+        asked.append((launch_counts, of_launch))
     sums = [select(func.coalesce(func.sum(kept.c.n), 0)).where(*which).scalar_subquery() for kept, which in asked]
     return tx.execute(select(*sums)).one()
 

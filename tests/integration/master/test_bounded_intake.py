@@ -191,6 +191,7 @@ async def test_what_is_full_is_shown(small: Served) -> None:
     metrics = (await small.client.get("/metrics")).text
     assert 'reelmill_queue_waiting{queue="batch"} 10.0' in metrics
     assert 'reelmill_queue_limit{queue="batch"} 10.0' in metrics
+    assert 'batch 10 <span class="failed">(full)</span>' in (await small.client.get("/")).text
 
 
 async def test_the_api_describes_its_refusals(small: Served) -> None:

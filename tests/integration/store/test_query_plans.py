@@ -43,6 +43,8 @@ FILTERS = {
     "a scenario": JobFilter(scenario=["480p30-h264"]),
     "a launch": JobFilter(launch=["spring"]),
     "a status and a launch": JobFilter(status=["queued"], launch=["spring"]),
+    "several statuses of a launch": JobFilter(status=["queued", "assigned"], launch=["spring"]),
+    "a scenario and a status": JobFilter(scenario=["480p30-h264"], status=["queued"]),
     "a label": JobFilter(labels={"team": "a"}),
 }
 
@@ -116,6 +118,8 @@ PIECES = [
     (JobFilter(queue=["live"]), 3),
     (JobFilter(launch=["late"]), 1),
     (JobFilter(status=["queued"], launch=["early", "late"]), 2),
+    (JobFilter(status=["queued", "failed"], launch=["late"]), 1),
+    (JobFilter(scenario=["720p30-h264"], status=["queued"]), 1),
     (JobFilter(status=["queued"], scenario=["480p30-h264", "720p30-h264"], queue=["live"], engine=["auto"]), 3),
 ]
 """Filters, and of how many values their pages are merged."""

@@ -12,7 +12,7 @@ from litestar import HttpMethod, MediaType, Response, route
 
 from reelmill import __version__
 from reelmill.domain.explanation import Outlook
-from reelmill.domain.job import QUEUES, STATUSES, TERMINAL, Job
+from reelmill.domain.job import STATUSES, TERMINAL, Job
 from reelmill.domain.node import Node
 from reelmill.master.api.dependency import TheFarm
 from reelmill.store.counts import read_counts
@@ -20,6 +20,7 @@ from reelmill.store.launches import list_launches
 from reelmill.store.listing import JobFilter, count_completed_since, list_jobs
 from reelmill.store.nodes import list_nodes
 from reelmill.store.protocol import Tx
+from reelmill.store.room import full_queues, waiting_by_queue
 
 RATE_SECONDS = 60.0
 GONE_SECONDS = 3600.0
@@ -56,18 +57,17 @@ def _is_gone(node: Node, now: float) -> bool:
     return node.status == "offline" and node.last_seen < now - GONE_SECONDS
 
 
-def _read(tx: Tx, now: float) -> dict[str, Any]:
+def _read(tx: Tx, now: float, max_queued: int | None) -> dict[str, Any]:
     by_status: Counter[str] = Counter()
-    waiting: Counter[str] = Counter()
-    for key, n in read_counts(tx).items():
+    counts = read_counts(tx)
+    for key, n in counts.items():
         by_status[key.status] += n
-        if key.status in ("queued", "retrying"):
-            waiting[key.queue] += n
     nodes = list_nodes(tx, now)
     present = [node for node in nodes if not _is_gone(node, now)]
     return {
         "statuses": [(status, by_status[status]) for status in STATUSES],
-        "queues": [(queue, waiting[queue]) for queue in QUEUES],
+        "queues": waiting_by_queue(counts).items(),
+        "full": full_queues(counts, max_queued),
         "total": by_status.total(),
         "ended": sum(by_status[status] for status in TERMINAL),
         "rate": count_completed_since(tx, now - RATE_SECONDS) / RATE_SECONDS,
@@ -84,7 +84,7 @@ def _read(tx: Tx, now: float) -> dict[str, Any]:
 async def live_page(farm: TheFarm) -> Response[str]:
     """Show the farm to a person."""
     now = farm.clock.now()
-    seen = await farm.store.read(lambda tx: _read(tx, now))
+    seen = await farm.store.read(lambda tx: _read(tx, now, farm.max_queued))
     html = _templates.get_template("page.html.j2").render(
         clock=_clock, file_path=file_path, file_name=file_name, now=now, version=__version__, **seen
     )

@@ -16,6 +16,8 @@ from reelmill.errors import InvalidField
 from reelmill.launcher.arrival import Arrival
 from reelmill.launcher.distribution import Mix, mix
 from reelmill.launcher.kind import Fields, read_kind
+from reelmill.launcher.listing import Listing
+from reelmill.launcher.manifest import IsDone
 from reelmill.launcher.mixing import KIND, MIX, read_mixes
 from reelmill.launcher.plan import JobKind, LaunchPlan
 from reelmill.launcher.quantities import Said, shown
@@ -77,15 +79,22 @@ def read_plan(
     node_labels: Sequence[str] = (),
     mixes: Sequence[str] = (),
     workload: Path | None = None,
+    manifest: str | None = None,
+    output_name: str | None = None,
+    skip_existing: bool = False,
+    is_done: IsDone | None = None,
+    spool: Path | None = None,
 ) -> LaunchPlan:
     """The plan; InvalidField naming the option, or the file and its key, that is wrong. Without a seed, one is drawn.
 
     A synthetic load (no ``source``) is any scenario, queue and priority unless it is said; a real file is not. What is
-    typed holds for every kind of a ``workload`` file, over what the file says.
+    typed holds for every kind of a ``workload`` file, over what the file says; the rows of a ``manifest`` go before it.
+    The jobs of a manifest or of a pattern of files are kept in ``spool``, which the plan needs as long as it is used.
+    ``is_done`` tells whether an output is there; None when the media root cannot be seen from here.
     """
     file = read_workload(workload) if workload is not None else None
     names = [kind.name for kind in file.kinds] if file is not None else []
-    said = _read_typed(
+    typed = _read_typed(
         read_mixes(mixes, names),
         scenario=scenario,
         queue=queue,
@@ -97,18 +106,32 @@ def read_plan(
         tenant=tenant,
         node_labels=parse_labels("--node-label", node_labels) or None,
     )
-    weights = said.pop(KIND, None)
+    number = _choose_seed(seed, file)
+    listing = Listing(manifest, source, output_name, skip_existing)
+    if listing.is_asked:
+        listing.check(is_done, count=count, workload=file)
+        if spool is None:
+            raise AssertionError("a manifest needs a place for its spool")
+        return _plan_listing(listing, typed, number, spool, is_done)
+    weights = typed.pop(KIND, None)
     if file is None:
-        kinds = mix((read_kind(said),))
+        kinds = mix((read_kind(typed),))
     else:
-        kinds = _read_kinds(file, said, cast("dict[str, float] | None", weights.value) if weights is not None else None)
+        kinds = _read_kinds(file, typed, cast("dict[str, float]", weights.value) if weights is not None else None)
     return LaunchPlan(
         count=_choose_count(count, file, DEFAULT_COUNT if source is None else 1),
-        seed=_choose_seed(seed, file),
+        seed=number,
         kinds=kinds,
         arrival=file.arrival if file is not None else None,
         workload=file.path if file is not None else None,
     )
+
+
+def needs_spool(
+    *, manifest: str | None, source: str | None, output_name: str | None = None, skip_existing: bool = False
+) -> bool:
+    """Whether ``read_plan`` needs a ``spool`` for these options."""
+    return Listing(manifest, source, output_name, skip_existing).is_asked
 
 
 def _read_typed(mixes: Mapping[str, Mapping[str, float]], **typed: object) -> dict[str, Said]:
@@ -127,6 +150,14 @@ def _read_kinds(file: Workload, typed: Fields, weights: Mapping[str, float] | No
     chosen = [kind for kind in file.kinds if weights is None or kind.name in weights]
     shares = [kind.weight if weights is None else weights[kind.name] for kind in chosen]
     return mix([read_kind({**kind.fields, **typed}, kind.name) for kind in chosen], shares)
+
+
+def _plan_listing(
+    listing: Listing, typed: dict[str, Said], seed: int, spool: Path, is_done: IsDone | None
+) -> LaunchPlan:
+    typed.pop("input", None)
+    kept = listing.read(typed, seed, spool, is_done)
+    return LaunchPlan(count=kept.spool.jobs, seed=seed, kinds=mix((read_kind(typed),)), manifest=kept)
 
 
 def _choose_count(typed: str | None, file: Workload | None, default: int) -> int:

@@ -37,7 +37,7 @@ class Tally:
     """Counts jobs, one at a time, in constant memory."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._scenarios, self._queues, self._priorities = Counter[str](), Counter[str](), Counter[str]()
         self._engines, self._kinds = Counter[str](), Counter[str]()
         self._seconds = defaultdict[str, float](float)
@@ -47,7 +47,7 @@ class Tally:
 
     def add(self, job: JobPayload) -> None:
         """Count one more."""
-        self._count += 1
+        self.count += 1
         self._scenarios[job.scenario] += 1
         self._queues[job.queue] += 1
         self._priorities[job.priority] += 1
@@ -65,8 +65,8 @@ class Tally:
 
     def totals(self, count: int | None = None) -> PlanTotals:
         """What was counted, or what ``count`` jobs come to of which these are a fair part."""
-        whole = self._count if count is None else count
-        factor = whole / self._count if self._count else 1.0
+        whole = self.count if count is None else count
+        factor = whole / self.count if self.count else 1.0
 
         def scaled(counts: Mapping[str, int]) -> dict[str, int]:
             ordered = sorted(counts.items(), key=lambda item: -item[1])
@@ -75,7 +75,7 @@ class Tally:
         seconds = {name: None if name in self._open else self._seconds[name] * factor for name in self._scenarios}
         return PlanTotals(
             count=whole,
-            is_exact=whole == self._count,
+            is_exact=whole == self.count,
             media_seconds=None if self._open else sum(self._seconds.values()) * factor,
             asked_bytes=None if self._open else self._bits * factor / 8,
             scenarios=scaled(self._scenarios),

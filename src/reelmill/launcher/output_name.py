@@ -1,0 +1,53 @@
+"""``--to``: how outputs are named after their inputs."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from string import Formatter
+
+from reelmill.domain.request import CONTAINERS
+from reelmill.domain.suggestion import unknown_name
+from reelmill.errors import InvalidField
+from reelmill.launcher.payload import JobPayload
+
+TO = "--to"
+DEFAULT_TEMPLATE = "outputs/{dir}/{stem}-{scenario}.mp4"
+FIELDS = ("dir", "stem", "name", "ext", "scenario", "queue", "priority", "engine", "n")
+
+
+class OutputName:
+    """A template such as ``outputs/{dir}/{stem}-{scenario}.mp4``; InvalidField when it is none."""
+
+    def __init__(self, template: str) -> None:
+        try:
+            parts = list(Formatter().parse(template))
+        except ValueError as error:
+            raise InvalidField(
+                TO, f"{template[:200]!r} is not a template ({error}); fields are written {{stem}}"
+            ) from None
+        for _, field, form, conversion in parts:
+            if field is None:
+                continue
+            if field not in FIELDS:
+                raise InvalidField(TO, unknown_name("field", field, FIELDS) + f"; there are {', '.join(FIELDS)}")
+            if conversion or (form and not (field == "n" and form.isdecimal())):
+                raise InvalidField(TO, f"only {{n}} takes a width, such as {{n:05}}, not {{{field}}}")
+        if PurePosixPath(template).suffix.lower() not in CONTAINERS:
+            raise InvalidField(TO, f"{template[:200]!r} must end in {' or '.join(CONTAINERS)}")
+        self.template = template
+
+    def fill(self, job: JobPayload, folder: str, number: int) -> str:
+        """The path of the output. ``folder`` is where its input lies below what was searched; ``number`` is from 1."""
+        source = PurePosixPath(job.parameters.input or "")
+        path = self.template.format(
+            dir=folder,
+            stem=source.stem,
+            name=source.name,
+            ext=source.suffix.removeprefix("."),
+            scenario=job.scenario,
+            queue=job.queue,
+            priority=job.priority,
+            engine=job.engine,
+            n=number,
+        )
+        return str(PurePosixPath(path))

@@ -31,9 +31,14 @@ class Listing(msgspec.Struct, frozen=True):
         asked = self.manifest is not None or self.output_name is not None or self.skip_existing
         return asked or (self.source is not None and is_pattern(self.source))
 
+    @property
+    def option(self) -> str:
+        """The option that lists them."""
+        return FROM if self.manifest is not None else INPUT
+
     def check(self, is_done: IsDone | None, *, count: str | None, workload: object) -> None:
         """InvalidField when the options do not go together."""
-        option = FROM if self.manifest is not None else INPUT
+        option = self.option
         if self.manifest is None and self.source is None:
             raise InvalidField(TO if self.output_name is not None else SKIP, f"needs {INPUT} or {FROM}")
         if self.manifest is not None and self.source is not None:

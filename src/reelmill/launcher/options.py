@@ -15,12 +15,12 @@ from reelmill.domain.quantity import parse_count, parse_delay
 from reelmill.errors import InvalidField
 from reelmill.launcher.arrival import Arrival
 from reelmill.launcher.distribution import Mix, mix
-from reelmill.launcher.kind import Fields, read_kind
+from reelmill.launcher.kind import read_kind
 from reelmill.launcher.listing import Listing
 from reelmill.launcher.manifest import IsDone
 from reelmill.launcher.mixing import KIND, MIX, read_mixes
 from reelmill.launcher.plan import JobKind, LaunchPlan
-from reelmill.launcher.quantities import Said, shown
+from reelmill.launcher.quantities import Said, as_table, shown
 from reelmill.launcher.workload import Workload, read_workload
 
 DEFAULT_COUNT = 1000
@@ -110,14 +110,8 @@ def read_plan(
     listing = Listing(manifest, source, output_name, skip_existing)
     if listing.is_asked:
         listing.check(is_done, count=count, workload=file)
-        if spool is None:
-            raise AssertionError("a manifest needs a place for its spool")
         return _plan_listing(listing, typed, number, spool, is_done)
-    weights = typed.pop(KIND, None)
-    if file is None:
-        kinds = mix((read_kind(typed),))
-    else:
-        kinds = _read_kinds(file, typed, cast("dict[str, float]", weights.value) if weights is not None else None)
+    kinds = _read_kinds(file, typed) if file is not None else mix((read_kind(typed),))
     return LaunchPlan(
         count=_choose_count(count, file, DEFAULT_COUNT if source is None else 1),
         seed=number,
@@ -144,17 +138,23 @@ def _read_typed(mixes: Mapping[str, Mapping[str, float]], **typed: object) -> di
     return said
 
 
-def _read_kinds(file: Workload, typed: Fields, weights: Mapping[str, float] | None) -> Mix[JobKind]:
+def _read_kinds(file: Workload, typed: dict[str, Said]) -> Mix[JobKind]:
+    mixed = typed.pop(KIND, None)
     if not file.kinds:
         return mix((read_kind({**file.defaults, **typed}),))
+    weights = as_table(mixed) if mixed is not None else None
     chosen = [kind for kind in file.kinds if weights is None or kind.name in weights]
-    shares = [kind.weight if weights is None else weights[kind.name] for kind in chosen]
+    shares = [kind.weight if weights is None else cast("float", weights[kind.name]) for kind in chosen]
     return mix([read_kind({**kind.fields, **typed}, kind.name) for kind in chosen], shares)
 
 
 def _plan_listing(
-    listing: Listing, typed: dict[str, Said], seed: int, spool: Path, is_done: IsDone | None
+    listing: Listing, typed: dict[str, Said], seed: int, spool: Path | None, is_done: IsDone | None
 ) -> LaunchPlan:
+    if spool is None:
+        raise InvalidField(
+            listing.option, "makes a list of jobs, which is kept beside the results: name an --output file"
+        )
     typed.pop("input", None)
     kept = listing.read(typed, seed, spool, is_done)
     return LaunchPlan(count=kept.spool.jobs, seed=seed, kinds=mix((read_kind(typed),)), manifest=kept)

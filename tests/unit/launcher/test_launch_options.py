@@ -47,7 +47,11 @@ def only_kind(**options: Any) -> JobKind:
         ({"bitrate": "5"}, "--bitrate", "means 5 bit/s, which is too little; did you mean 5M?"),
         ({"bitrate": "4-10"}, "--bitrate", "did you mean 4M-10M?"),
         ({"source": "https://x/a.mp4"}, "--input", "is a URL, which cannot be an input yet"),
-        ({"source": "*.no-such", "scenario": "random"}, "--input", "is a pattern"),
+        (
+            {"source": "*.no-such", "scenario": "random"},
+            "--input",
+            "makes a list of jobs, which is kept",
+        ),
         ({"tenant": "a b"}, "--tenant", "is not a tenant's name"),
         ({"duration": "30-100h"}, "--duration", "out of range"),
         ({"source": "../x.mp4"}, "--input", "under the media root"),

@@ -12,23 +12,15 @@ from reelmill.launcher.media_files import find_files
 from reelmill.launcher.options import read_plan
 from reelmill.launcher.plan import LaunchPlan, plan_jobs
 
-FILES = [
-    "b.mov",
-    "a.mov",
-    "C.MOV",
-    "tv/x/c.mov",
-    "tv/d.mp4",
-    ".hidden.mov",
-    ".reelmill/attempts/e.mov",
-    "outputs/f.mov",
-]
+FILES = ["b.mov", "a.mov", "C.MOV", "tv/x/c.mov", "tv/d.mp4", "outputs/f.mov"]
+HIDDEN = [".hidden.mov", ".reelmill/attempts/e.mov"]
 
 
 @pytest.fixture
 def media(tmp_path: Path) -> Path:
     """A folder with a few files, a link to a file, a link to a folder and a link in a circle."""
     media = tmp_path / "media"
-    for name in FILES:
+    for name in (*FILES, *HIDDEN):
         (media / name).parent.mkdir(parents=True, exist_ok=True)
         (media / name).touch()
     (media / "link.mov").symlink_to("a.mov")
@@ -61,7 +53,7 @@ def plan_of(media: Path, pattern: str, **options: Any) -> LaunchPlan:
 def test_files_are_found_in_order(media: Path, pattern: str, expected: list[tuple[str, str]] | None) -> None:
     """Sorted; no hidden ones, no folders, no outputs of the farm, and round no circle."""
     if expected is None:
-        with pytest.raises(InvalidField, match="no file in .* matches"):
+        with pytest.raises(InvalidField, match=r"no file in .* matches"):
             find_files(str(media / pattern))
     else:
         assert [(str(media / path), folder) for path, folder in expected] == find_files(str(media / pattern))
@@ -100,7 +92,7 @@ def test_what_has_its_output_is_left_out(media: Path) -> None:
     plan = plan_of(media, "**/*.mov", skip_existing=True, is_done=done.__contains__)
     assert (2, 2) == (plan.count, plan.manifest and plan.manifest.skipped)
     assert ["b.mov", "link.mov"] == [Path(job.parameters.input or "").name for job in plan_jobs(plan)]
-    nothing = plan_of(media, "**/*.mov", skip_existing=True, is_done=lambda output: True)
+    nothing = plan_of(media, "**/*.mov", skip_existing=True, is_done=bool)
     assert (0, 4) == (nothing.count, nothing.manifest and nothing.manifest.skipped)
     assert [] == list(plan_jobs(nothing))
 

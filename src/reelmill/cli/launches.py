@@ -18,7 +18,6 @@ from reelmill.errors import InvalidField
 if TYPE_CHECKING:
     from reelmill.launcher.answers import LaunchHead
     from reelmill.launcher.client import MasterClient
-    from reelmill.launcher.figures import LaunchFigures
     from reelmill.launcher.report import Report
     from reelmill.launcher.threshold import Threshold, Verdict
     from reelmill.launcher.watch import LaunchEnd
@@ -220,6 +219,9 @@ def report(
         typer.Option("--format", help="What to write.", show_default="by the name of the file, or html"),
     ] = None,
     threshold: ThresholdOption = None,
+    results: Annotated[
+        Path, typer.Option(metavar="FILE", help="The launch's results, beside which its command is kept.")
+    ] = Path("job_launch_results.json"),
     master: MasterOption = None,
 ) -> None:
     """Write a report of a launch: one HTML page that needs nothing else, or JSON, or JUnit XML.
@@ -233,7 +235,7 @@ def report(
     thresholds = parse_thresholds(threshold or ())
     wanted = _format(output, how)
     with WholeFile(output or Path(_DEFAULT_FILES[wanted])) as file:
-        made = run_until_interrupted(master, lambda client: _make_report(client, launch, thresholds))
+        made = run_until_interrupted(master, lambda client: _make_report(client, launch, thresholds, results))
         if made is None:
             raise typer.Exit(EXIT_INTERRUPTED)
         file.write(_encode(made, wanted))
@@ -252,21 +254,18 @@ def _format(output: Path | None, how: ReportFormat | None) -> ReportFormat:
     return ReportFormat(found)
 
 
-async def _make_report(client: MasterClient, launch: str, thresholds: Sequence[Threshold]) -> Report:
-    from reelmill.launcher.figures import read_figures
-    from reelmill.launcher.progress import make_display
-
-    head = await _find(client, launch)
-    return report_of(head, await read_figures(client, head.id, make_display()), thresholds)
-
-
-def report_of(
-    head: LaunchHead, figures: LaunchFigures, thresholds: Sequence[Threshold], command: str | None = None
-) -> Report:
-    """The report of a launch with these figures, written now."""
+async def _make_report(client: MasterClient, launch: str, thresholds: Sequence[Threshold], results: Path) -> Report:
     from reelmill import __version__
+    from reelmill.launcher.figures import SubmitFigures, read_figures
+    from reelmill.launcher.progress import make_display
+    from reelmill.launcher.repeat import read_submitted
     from reelmill.launcher.report import Subject, make_report
 
+    head = await _find(client, launch)
+    known = read_submitted(results, head.id)
+    submit = SubmitFigures(rejected=known.rejected) if known is not None else None
+    figures = await read_figures(client, head.id, make_display(), submit)
+    command = known.command if known is not None else None
     subject = Subject(launch_id=head.id, name=head.name, created_at=head.created_at, command=command)
     return make_report(subject, figures, thresholds, version=__version__, now=datetime.now(UTC))
 

@@ -115,9 +115,9 @@ class NodeFigures(msgspec.Struct, kw_only=True):
 
 
 class SubmitFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the launcher itself knows: ``latency`` in seconds per request, and the jobs that were rejected."""
+    """What the master does not know: ``latency`` in seconds per request, if it was kept, and the jobs it rejected."""
 
-    latency: Sample
+    latency: Sample | None = None
     rejected: int
 
 
@@ -280,7 +280,10 @@ async def read_ran_jobs(client: MasterClient, launch_id: str) -> AsyncIterator[l
 async def read_figures(
     client: MasterClient, launch_id: str, display: Display, submit: SubmitFigures | None = None
 ) -> LaunchFigures:
-    """The figures of the launch as its jobs are now; NotFound when there is no such launch."""
+    """The figures of the launch as its jobs are now, with what is known of the submit; NotFound without such a launch.
+
+    Reads every job, in pages, and keeps a few numbers for each.
+    """
     state = await client.get(path_of("launches", launch_id), LaunchState, patience=PATIENCE)
     figures = LaunchFigures(submit)
     with display.bar("reading", state.total) as bar:

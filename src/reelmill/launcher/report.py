@@ -153,7 +153,7 @@ def make_report(
         queue_wait=spread(figures.queue_wait),
         run_time=spread(figures.run_time),
         speed=spread(figures.speed),
-        submit_latency=spread(figures.submit.latency) if figures.submit is not None else None,
+        submit_latency=spread(figures.submit.latency) if figures.submit and figures.submit.latency else None,
         throughput=_throughput(figures),
         wait_histogram=histogram(figures.queue_wait),
         run_histogram=histogram(figures.run_time),

@@ -82,6 +82,18 @@ async def test_launches_are_listed_and_shown(farm: FarmUnderTest, tmp_path: Path
     assert 2 == len(json.loads(out))
 
 
+async def test_the_report_tells_how_to_repeat_the_launch(farm: FarmUnderTest, tmp_path: Path) -> None:
+    """The command comes from the ledger beside the results, with the seed that was drawn; so do the rejected."""
+    asked = ["--count", "2", "--scenario", "480p30-h264", "--duration", "0.2", "--wait"]
+    assert 0 == (await run(farm, tmp_path, "launch", *asked))[0]
+    report = ["launches", "report", "latest", "--output", "r.json", "--threshold", "rejected==0"]
+    assert 0 == (await run(farm, tmp_path, *report))[0]
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["command"].startswith("reelmill launch --count 2 --scenario 480p30-h264")
+    assert "--seed" in found["command"]
+    assert 99 == (await run(farm, tmp_path, *report, "--results", "another.json"))[0]
+
+
 async def test_ctrl_c_leaves_the_jobs_and_says_how_to_come_back(farm: FarmUnderTest, tmp_path: Path) -> None:
     """Exit 130, the command to go on with, and the job still runs; cancel ends it."""
     await launch(farm, "0191-long", LONG)

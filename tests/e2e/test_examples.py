@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from reelmill.worker.inventory import find_ffmpeg
 
 from .conftest import Commands, Farm, read_json
 
@@ -148,3 +151,38 @@ def test_the_workflow_for_ci_runs_what_there_is() -> None:
     scripts = [EXAMPLES.parent / step["run"] for step in steps if "run" in step]
     assert ["setup", "ci_load_test"] == [script.name for script in scripts]
     assert all(0o111 & script.stat().st_mode for script in scripts)
+
+
+def test_cron_transcode_does_what_is_new_once(commands: Commands) -> None:
+    """Each new file becomes a verified output, once and without a word; a broken one stays, and is told."""
+    farm = commands.up(REELMILL_MAX_FAILURES="1")
+    incoming = commands.media / "incoming"
+    incoming.mkdir()
+    variables = {"MEDIA": str(commands.media), "REELMILL_MASTER": farm.url, "SETTLED": "now"}
+    make_clip(incoming / "first film.mov")
+    make_clip(incoming / "second.mov")
+    for _ in range(2):
+        end = run_example(commands, "cron_transcode", **variables)
+        assert (0, "", "") == (end.returncode, end.stdout, end.stderr)
+        assert ["completed"] * 2 == [job["status"] for job in farm.get("/jobs")["jobs"]]
+    assert ["first film.mov", "second.mov"] == sorted(path.name for path in (commands.media / "done").iterdir())
+    (incoming / "broken.mov").write_bytes(b"no film at all")
+    end = run_example(commands, "cron_transcode", **variables)
+    assert (True, True) == (end.returncode != 0, "incoming/broken.mov: exit code 3" in end.stdout), end.stdout
+    assert ["broken.mov"] == [path.name for path in incoming.iterdir()]
+
+
+def test_cron_transcode_never_runs_twice_at_a_time(commands: Commands) -> None:
+    """While another run holds the lock, it ends at once and says nothing."""
+    logs = commands.folder / ".cron_transcode"
+    logs.mkdir()
+    with (logs / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        end = run_example(commands, "cron_transcode", MEDIA=str(commands.folder), INCOMING="missing")
+    assert (0, "", "") == (end.returncode, end.stdout, end.stderr)
+
+
+def make_clip(path: Path) -> None:
+    """Half a second of film."""
+    argv = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=24", "-t", "0.5", "-pix_fmt", "yuv420p"]
+    subprocess.run([find_ffmpeg().path, *argv, path], check=True)

@@ -204,7 +204,7 @@ def _count(threshold: Threshold, figures: LaunchFigures) -> tuple[float | None, 
             count = figures.retried
         case "rejected":
             if figures.submit is None:
-                return None, "unknown", "only `reelmill launch` and the ledger of its results know which jobs were rejected"
+                return None, "unknown", "only `reelmill launch` and its ledger know which jobs were rejected"
             count = figures.submit.rejected
             total += count
         case status:

@@ -72,6 +72,11 @@ def test_more_jobs_are_a_new_beginning() -> None:
         eta.note(second, 100 - second)
     eta.note(60, 1000)
     assert eta.band() is None
+    for second in range(1, 11):
+        eta.note(60 + second, 1000 - 10 * second)
+    band = eta.band()
+    assert band is not None
+    assert band.low < 90 < band.high
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reelmill.cli import launch_options as given
+from reelmill.cli.launch_plan import show_plan
 from reelmill.cli.launch_run import end_launch, run_until_stopped, say_how_to_go_on, show_outcome
 from reelmill.cli.master_client import MasterOption, master_url
 
 if TYPE_CHECKING:
     from reelmill.launcher.options import LaunchOptions
-    from reelmill.launcher.plan import LaunchPlan
-    from reelmill.launcher.progress import Display
-
-_SHOWN_PAYLOADS = 3
 
 
 def launch(
@@ -48,6 +45,8 @@ def launch(
     node_label: given.NodeLabels = None,
     mix: given.Mix = None,
     workload: given.WorkloadFile = None,
+    threshold: given.Thresholds = None,
+    report: given.ReportFile = None,
     resume: given.Resume = False,
     retry_failed: given.RetryFailed = False,
 ) -> None:
@@ -61,7 +60,7 @@ def launch(
     display = make_display(verbose=verbose)
     options, url = _read_resumed(typed, context) if resume or retry_failed else _read_new(typed)
     if dry_run:
-        _show_plan(options, url, display)
+        show_plan(options, url, display)
         return
     outcome = run_until_stopped(options, url, display)
     show_outcome(outcome, display)
@@ -122,10 +121,18 @@ def _read_delivery(options: LaunchOptions, typed: dict[str, Any]) -> LaunchOptio
     """With how it is to be sent."""
     from msgspec.structs import replace
 
+    from reelmill.cli.launches import report_format
     from reelmill.errors import InvalidField
     from reelmill.launcher.arrival import read_arrival
     from reelmill.launcher.options import MAX_AT_ONCE, MAX_BATCH, MAX_DELAY_MS, read_count, read_sample
+    from reelmill.launcher.threshold import parse_thresholds
+    from reelmill.launcher.whole_file import WholeFile
 
+    thresholds, report = tuple(parse_thresholds(typed["threshold"] or ())), typed["report"]
+    if report is not None:
+        report_format(report)
+        with WholeFile(report, "--report"):
+            pass  # it can be written
     arrival = read_arrival(typed["rate"], typed["ramp"], typed["poisson"], options.plan.arrival)
     if arrival is not None and typed["delay"] is not None:
         raise InvalidField("--delay", "cannot be given with --rate or --ramp, which say when each job is sent")
@@ -141,28 +148,14 @@ def _read_delivery(options: LaunchOptions, typed: dict[str, Any]) -> LaunchOptio
         concurrency=read_count("--concurrency", typed["concurrency"], 1, MAX_AT_ONCE),
         sample=read_sample(typed["sample"], options.plan.count),
         retry_failed=typed["retry_failed"],
-        wait=typed["wait"],
-        command=tuple(sys.argv),
+        wait=typed["wait"] or bool(thresholds) or report is not None,
+        thresholds=thresholds,
+        report=report,
+        command=_command(options, typed),
     )
 
 
-def _show_plan(options: LaunchOptions, url: str, display: Display) -> None:
-    """Words to stderr; the first payloads to stdout, as JSON."""
-    from reelmill.launcher.plan import total_plan
-    from reelmill.launcher.summary import describe_options, describe_totals
-
-    for line in [*describe_options(options, url, None), "", *describe_totals(total_plan(options.plan)), ""]:
-        display.say(line)
-    display.say(f"dry run: nothing was submitted; the first {min(_SHOWN_PAYLOADS, options.plan.count)} of the jobs:")
-    sys.stdout.write(_first_payloads(options.plan))
-
-
-def _first_payloads(plan: LaunchPlan) -> str:
-    from itertools import islice
-
-    import msgspec
-
-    from reelmill.launcher.plan import plan_jobs
-
-    first = list(islice(plan_jobs(plan), _SHOWN_PAYLOADS))
-    return msgspec.json.format(msgspec.json.encode(first), indent=2).decode() + "\n"
+def _command(options: LaunchOptions, typed: dict[str, Any]) -> tuple[str, ...]:
+    """What was typed, with the seed that was drawn: the same jobs once more."""
+    drawn = () if typed["seed"] is not None or options.resume else ("--seed", str(options.plan.seed))
+    return ("reelmill", *sys.argv[1:], *drawn)

@@ -80,6 +80,20 @@ WorkloadFile = Annotated[
     Path | None,
     typer.Option("--workload", metavar="FILE", help="Kinds of jobs, their shares and arrival, as TOML or YAML."),
 ]
+Thresholds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--threshold",
+        metavar="RULE",
+        help="Watch to the end, and exit 99 when it is not so: 'failed<1%', 'p95(queue_wait)<5m'; several times.",
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", metavar="FILE", help="Watch to the end, and write a report: .html, .json or .xml."
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until every job has ended.")]
 Seed = Annotated[
     str | None, typer.Option(metavar="N", help="The same seed gives the same jobs.", show_default="random")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reelmill.launcher.figures import LaunchFigures
     from reelmill.launcher.options import LaunchOptions
     from reelmill.launcher.progress import Display
     from reelmill.launcher.run import LaunchOutcome
@@ -49,22 +52,48 @@ def show_outcome(outcome: LaunchOutcome, display: Display) -> None:
     """The summary to stdout, unless the results went there; words to stderr."""
     from reelmill.launcher.plain_text import showable
     from reelmill.launcher.summary import describe_end, describe_submission
+    from reelmill.launcher.threshold import describe_verdicts
     from reelmill.launcher.whole_file import STDOUT
 
     options, submission = outcome.options, outcome.submission
     lines = describe_submission(options, submission)
     if outcome.end is not None:
         lines += ["", *describe_end(outcome.end)]
+    if outcome.verdicts:
+        lines += ["", *describe_verdicts(outcome.verdicts)]
     if options.output == STDOUT:
         for line in lines:
             display.say(line)
     else:
         sys.stdout.write(showable("\n".join(lines)) + "\n")
         sys.stdout.flush()
+    if outcome.figures is not None and options.report is not None:
+        _write_report(outcome, outcome.figures, options.report, display)
     if outcome.bad_sample is not None:
         display.say("the sample did not complete, so the other jobs were not sent", "warning")
     if outcome.interrupted:
         display.say(f"interrupted: {submission.submitted:,} of {options.plan.count:,} jobs were submitted")
+
+
+def _write_report(outcome: LaunchOutcome, figures: LaunchFigures, path: Path, display: Display) -> None:
+    from datetime import UTC, datetime
+
+    from reelmill import __version__
+    from reelmill.cli.launches import encode_as, report_format
+    from reelmill.launcher.report import Subject, make_report
+    from reelmill.launcher.whole_file import WholeFile
+
+    header = outcome.header
+    subject = Subject(
+        launch_id=header.launch_id,
+        name=header.name,
+        created_at=datetime.fromtimestamp(header.created_at, UTC),
+        command=shlex.join(header.command),
+    )
+    made = make_report(subject, figures, outcome.options.thresholds, version=__version__, now=datetime.now(UTC))
+    with WholeFile(path, "--report") as file:
+        file.write(encode_as(made, report_format(path)))
+    display.say(f"wrote {path}")
 
 
 def end_launch(outcome: LaunchOutcome) -> None:

@@ -233,24 +233,25 @@ def report(
     from reelmill.launcher.whole_file import STDOUT, WholeFile
 
     thresholds = parse_thresholds(threshold or ())
-    wanted = _format(output, how)
+    wanted = report_format(output, how)
     with WholeFile(output or Path(_DEFAULT_FILES[wanted])) as file:
         made = run_until_interrupted(master, lambda client: _make_report(client, launch, thresholds, results))
         if made is None:
             raise typer.Exit(EXIT_INTERRUPTED)
-        file.write(_encode(made, wanted))
+        file.write(encode_as(made, wanted))
     typer.echo(f"wrote {file.path} ({format_count(made.total, 'job')})", err=True)
     _say(describe_verdicts(made.thresholds), to_stderr=file.path == STDOUT)
     if made.passed is False:
         raise typer.Exit(EXIT_THRESHOLD_MISSED)
 
 
-def _format(output: Path | None, how: ReportFormat | None) -> ReportFormat:
+def report_format(output: Path | None, how: ReportFormat | None = None, option: str = "--output") -> ReportFormat:
+    """As asked for, or by the name of the file; InvalidField when that says nothing."""
     if how is not None or output is None or str(output) == "-":
         return how or ReportFormat.HTML
     found = _SUFFIXES.get(output.suffix.lower())
     if found is None:
-        raise InvalidField("--output", f"{str(output)!r} ends in none of .html, .json, .xml; say which with --format")
+        raise InvalidField(option, f"{str(output)!r} ends in none of .html, .json, .xml; say which with --format")
     return ReportFormat(found)
 
 
@@ -270,7 +271,8 @@ async def _make_report(client: MasterClient, launch: str, thresholds: Sequence[T
     return make_report(subject, figures, thresholds, version=__version__, now=datetime.now(UTC))
 
 
-def _encode(made: Report, how: ReportFormat) -> bytes:
+def encode_as(made: Report, how: ReportFormat) -> bytes:
+    """The content of a report file."""
     match how:
         case ReportFormat.JSON:
             from reelmill.launcher.report import encode_report

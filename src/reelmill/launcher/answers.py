@@ -44,6 +44,20 @@ class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     results: list[ItemAnswer]
 
 
+class ValidatedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of one job."""
+
+    problem: Problem | None = None
+
+
+class ValidatedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a batch, in the order sent, and which queue or tenant is too full for it now."""
+
+    rejected: int
+    warnings: list[Problem]
+    results: list[ValidatedItem]
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the farm is."""
 

@@ -21,6 +21,7 @@ from reelmill.launcher.manifest import IsDone
 from reelmill.launcher.mixing import KIND, MIX, read_mixes
 from reelmill.launcher.plan import JobKind, LaunchPlan
 from reelmill.launcher.quantities import Said, as_table, shown
+from reelmill.launcher.threshold import Threshold
 from reelmill.launcher.workload import Workload, read_workload
 
 DEFAULT_COUNT = 1000
@@ -44,7 +45,8 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Requests begin with ``batch_size`` jobs and grow up to ``most_batch``. ``resume`` goes on with the launch whose
     ledger is beside the output, and ``retry_failed`` gives what failed of it another try. The first ``sample`` jobs
-    must complete before the others are sent. ``command`` is what was typed.
+    must complete before the others are sent. ``thresholds`` and a ``report`` need ``wait``, for they are about its end.
+    ``command`` is what was typed.
     """
 
     plan: LaunchPlan
@@ -61,6 +63,8 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     sample: int = 0
     wait: bool = False
     patience: float = PATIENCE_SECONDS
+    thresholds: tuple[Threshold, ...] = ()
+    report: Path | None = None
     command: tuple[str, ...] = ()
 
 

@@ -11,13 +11,16 @@ import msgspec
 from reelmill.errors import Conflict, NotFound, ReelmillError, Unavailable
 from reelmill.launcher.answers import Health, JobStates, LaunchState
 from reelmill.launcher.client import MasterClient, path_of
+from reelmill.launcher.figures import LaunchFigures, SubmitFigures, read_figures
 from reelmill.launcher.hindrance import find_hindrance
 from reelmill.launcher.ledger import Ledger, LedgerHeader, ledger_path, move_unfinished
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.progress import Display
 from reelmill.launcher.results import check_output, job_entries, write_results
+from reelmill.launcher.sample import Sample
 from reelmill.launcher.submit import Submission, Submitter
 from reelmill.launcher.summary import describe_options
+from reelmill.launcher.threshold import EXIT_THRESHOLD_MISSED, Verdict, judge
 from reelmill.launcher.watch import LaunchEnd, watch_launch
 
 EXIT_OK = 0
@@ -36,8 +39,11 @@ class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     options: LaunchOptions
     submission: Submission
+    header: LedgerHeader
     ledger: Path | None = None
     end: LaunchEnd | None = None
+    figures: LaunchFigures | None = None
+    verdicts: tuple[Verdict, ...] = ()
     bad_sample: LaunchEnd | None = None
     interrupted: bool = False
     failure: ReelmillError | None = None
@@ -48,6 +54,8 @@ class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
             return EXIT_INTERRUPTED
         if self.failure is not None:
             return EXIT_ERROR
+        if self.verdicts:  # it is they that say what is good enough
+            return EXIT_OK if all(verdict.passed for verdict in self.verdicts) else EXIT_THRESHOLD_MISSED
         incomplete = self.end is not None and not self.end.all_completed
         some_failed = self.submission.rejected or incomplete or self.bad_sample is not None
         return EXIT_SOME_FAILED if some_failed else EXIT_OK
@@ -147,11 +155,15 @@ class _Launch:
         self._failure = self._failure or submitter.submission.failure
         await self._write(submitter, is_cut_short)
         end = await self._watch() if self._should_watch(submitter.submission) else None
+        figures = await self._read_figures(submitter.submission) if end is not None else None
         return LaunchOutcome(
             options=self._options,
             submission=submitter.submission,
+            header=self._ledger.header,
             ledger=self._ledger.path,
             end=end,
+            figures=figures,
+            verdicts=tuple(judge(self._options.thresholds, figures)) if figures is not None else (),
             bad_sample=self._bad_sample,
             interrupted=self._stop.is_set(),
             failure=self._failure,
@@ -188,6 +200,19 @@ class _Launch:
         launch_id = self._ledger.header.launch_id
         try:
             return await watch_launch(self._client, launch_id, self._display, self._stop, plan=self._plan)
+        except asyncio.CancelledError:
+            self._stop.set()
+        except ReelmillError as error:
+            self._failure = error
+        return None
+
+    async def _read_figures(self, submission: Submission) -> LaunchFigures | None:
+        """What thresholds and reports are about; None when nobody asked, or when it could not be read."""
+        if not self._options.thresholds and self._options.report is None:
+            return None
+        submit = SubmitFigures(latency=Sample(submission.latencies), rejected=submission.rejected)
+        try:
+            return await read_figures(self._client, self._ledger.header.launch_id, self._display, submit)
         except asyncio.CancelledError:
             self._stop.set()
         except ReelmillError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from reelmill.cli.master_client import MasterOption, master_url
 
 if TYPE_CHECKING:
     from reelmill.launcher.options import LaunchOptions
+    from reelmill.launcher.plan import LaunchPlan
+    from reelmill.launcher.progress import Display
 
 
 def launch(
@@ -43,6 +47,9 @@ def launch(
     name: given.Name = None,
     tenant: given.TenantName = None,
     node_label: given.NodeLabels = None,
+    manifest: given.Manifest = None,
+    to: given.OutputName = None,
+    skip_existing: given.SkipExisting = False,
     mix: given.Mix = None,
     workload: given.WorkloadFile = None,
     threshold: given.Thresholds = None,
@@ -62,6 +69,9 @@ def launch(
     if dry_run:
         show_plan(options, url, display)
         return
+    if not options.plan.count:
+        _say_nothing_to_do(options.plan, display)
+        return
     outcome = run_until_stopped(options, url, display)
     show_outcome(outcome, display)
     say_how_to_go_on(outcome, display)
@@ -70,14 +80,15 @@ def launch(
 
 _PLAN_OPTIONS = (
     "count", "scenario", "queue", "priority", "engine", "duration", "bitrate", "input_path", "seed", "tenant",
-    "node_label", "name", "mix", "workload",
+    "node_label", "name", "mix", "workload", "manifest", "to", "skip_existing",
 )  # fmt: skip
 
 
 def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
     """The options of a new launch, and its master."""
-    from reelmill.launcher.options import LaunchOptions, read_name, read_plan
+    from reelmill.launcher.options import LaunchOptions, new_launch_id, read_name, read_plan
 
+    url, launch_id = master_url(typed["master"]), new_launch_id()
     plan = read_plan(
         count=typed["count"],
         scenario=typed["scenario"],
@@ -92,9 +103,59 @@ def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
         node_labels=typed["node_label"] or (),
         mixes=typed["mix"] or (),
         workload=typed["workload"],
+        manifest=typed["manifest"],
+        output_name=typed["to"],
+        skip_existing=typed["skip_existing"],
+        is_done=_see_outputs(url) if typed["skip_existing"] else None,
+        spool=_choose_spool(typed, launch_id),
     )
-    options = LaunchOptions(plan=plan, name=read_name(typed["name"]), output=typed["output"])
-    return _read_delivery(options, typed), master_url(typed["master"])
+    options = LaunchOptions(plan=plan, launch_id=launch_id, name=read_name(typed["name"]), output=typed["output"])
+    return _read_delivery(options, typed), url
+
+
+def _say_nothing_to_do(plan: LaunchPlan, display: Display) -> None:
+    assert plan.manifest is not None, "only a list can be empty"
+    Path(plan.manifest.spool.path).unlink(missing_ok=True)
+    display.say(f"nothing to do: the outputs of all {plan.manifest.skipped:,} inputs are there already")
+
+
+def _choose_spool(typed: dict[str, Any], launch_id: str) -> Path | None:
+    """Where listed jobs are kept: beside the results as long as these may be resumed, else for this run only."""
+    import os
+    import tempfile
+
+    from reelmill.launcher.ledger import spool_path
+    from reelmill.launcher.options import needs_spool
+    from reelmill.launcher.results import check_output
+
+    if not needs_spool(
+        manifest=typed["manifest"],
+        source=typed["input_path"],
+        output_name=typed["to"],
+        skip_existing=typed["skip_existing"],
+    ):
+        return None
+    output: Path = typed["output"]
+    if check_output(output) and not typed["dry_run"]:
+        return spool_path(output.absolute(), launch_id)
+    descriptor, name = tempfile.mkstemp(prefix="reelmill-", suffix=".jobs")
+    os.close(descriptor)
+    atexit.register(lambda: Path(name).unlink(missing_ok=True))
+    return Path(name)
+
+
+def _see_outputs(url: str) -> Callable[[str], bool] | None:
+    """Tells whether an output is there; None when the farm's media root is not on this machine."""
+    import asyncio
+
+    from reelmill.launcher.client import MasterClient
+
+    async def ask() -> str:
+        async with MasterClient(url) as client:
+            return (await client.health()).media_root
+
+    root = Path(asyncio.run(ask()))
+    return (lambda output: (root / output).exists()) if root.is_dir() else None
 
 
 def _read_resumed(typed: dict[str, Any], context: typer.Context) -> tuple[LaunchOptions, str]:
@@ -106,7 +167,7 @@ def _read_resumed(typed: dict[str, Any], context: typer.Context) -> tuple[Launch
     for name in _PLAN_OPTIONS:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            option = "--" + name.removesuffix("_path").replace("_", "-")
+            option = "--from" if name == "manifest" else "--" + name.removesuffix("_path").replace("_", "-")
             raise InvalidField(option, "a launch goes on as it began; leave this out, or begin a new one")
     ledger = Ledger.open(ledger_path(typed["output"]))
     ledger.close()
@@ -151,11 +212,5 @@ def _read_delivery(options: LaunchOptions, typed: dict[str, Any]) -> LaunchOptio
         wait=typed["wait"] or bool(thresholds) or report is not None,
         thresholds=thresholds,
         report=report,
-        command=_command(options, typed),
+        command=tuple(sys.argv),
     )
-
-
-def _command(options: LaunchOptions, typed: dict[str, Any]) -> tuple[str, ...]:
-    """What was typed, with the seed that was drawn: the same jobs once more."""
-    drawn = () if typed["seed"] is not None or options.resume else ("--seed", str(options.plan.seed))
-    return ("reelmill", *sys.argv[1:], *drawn)

@@ -67,8 +67,24 @@ Bitrate = Annotated[
     typer.Option(metavar="RATE", help="Such as 5M, or a range 4M-10M.", show_default="the scenario's usual range"),
 ]
 Input = Annotated[
-    str | None, typer.Option("--input", metavar="PATH", help="Transcode this file instead of a test picture.")
+    str | None,
+    typer.Option("--input", metavar="PATH", help="Transcode this file, or those of a pattern such as 'in/**/*.mov'."),
 ]
+Manifest = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="FILE", help="One job for each row of a .csv, .ndjson or .json; - is standard input."
+    ),
+]
+OutputName = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="TEMPLATE",
+        help="Name each job's output by its input, such as 'outputs/{dir}/{stem}-{scenario}.mp4'.",
+    ),
+]
+SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out inputs whose output is there already.")]
 Mix = Annotated[
     list[str] | None,
     typer.Option(
@@ -90,9 +106,7 @@ Thresholds = Annotated[
 ]
 ReportFile = Annotated[
     Path | None,
-    typer.Option(
-        "--report", metavar="FILE", help="Watch to the end, and write a report: .html, .json or .xml."
-    ),
+    typer.Option("--report", metavar="FILE", help="Watch to the end, and write a report: .html, .json or .xml."),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until every job has ended.")]
 Seed = Annotated[

@@ -80,6 +80,7 @@ def _write_report(outcome: LaunchOutcome, figures: LaunchFigures, path: Path, di
 
     from reelmill import __version__
     from reelmill.cli.launches import encode_as, report_format
+    from reelmill.launcher.repeat import repeat_command
     from reelmill.launcher.report import Subject, make_report
     from reelmill.launcher.whole_file import WholeFile
 
@@ -88,7 +89,7 @@ def _write_report(outcome: LaunchOutcome, figures: LaunchFigures, path: Path, di
         launch_id=header.launch_id,
         name=header.name,
         created_at=datetime.fromtimestamp(header.created_at, UTC),
-        command=shlex.join(header.command),
+        command=repeat_command(header.command, header.plan.seed),
     )
     made = make_report(subject, figures, outcome.options.thresholds, version=__version__, now=datetime.now(UTC))
     with WholeFile(path, "--report") as file:

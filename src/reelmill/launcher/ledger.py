@@ -112,8 +112,10 @@ class Ledger:
         self._connection.close()
 
     def remove(self) -> None:
-        """Nothing was sent: leave no file behind. Ends it."""
+        """Leave nothing of it behind, and no jobs that only it needs. Ends it."""
         self.close()
+        if self.path is not None and self.header.plan.manifest is not None:
+            Path(self.header.plan.manifest.spool.path).unlink(missing_ok=True)
         if self.path is not None:
             for part in (self.path, *_side_files(self.path)):
                 part.unlink(missing_ok=True)
@@ -167,10 +169,16 @@ def ledger_path(output: Path) -> Path:
     return output.with_name(output.name + SUFFIX)
 
 
+def spool_path(output: Path, launch_id: str) -> Path:
+    """Where jobs that were listed one by one are kept as long as their ledger is."""
+    return output.with_name(f"{output.name}.{launch_id}.jobs")
+
+
 def move_unfinished(output: Path) -> Path | None:
     """Give the ledger of an unfinished launch another name, so that a new one does not take its place.
 
-    The output whose ledger it is then, to go on with; None when there was no such launch.
+    The output whose ledger it is then, to go on with; None when there was no such launch. What a finished one kept is
+    removed.
     """
     path = ledger_path(output)
     try:
@@ -179,6 +187,7 @@ def move_unfinished(output: Path) -> Path | None:
         return None
     try:
         if old.is_done:
+            old.remove()
             return None
         kept = output.with_name(f"{output.stem}-{old.header.launch_id}{output.suffix}")
     finally:

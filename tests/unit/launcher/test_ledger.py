@@ -68,7 +68,7 @@ def test_an_unfinished_launch_is_not_written_over(tmp_path: Path) -> None:
     ledger.finish()
     ledger.close()
     assert move_unfinished(output) is None
-    assert ledger_path(output).exists()
+    assert [ledger_path(kept)] == list(tmp_path.iterdir())
 
 
 def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class LaunchCampaign:
         """30 % of the requests are broken, and the master is killed in mid-launch and started again."""
         self._number += 1
         async with BadLine(self._farm.url, 0.3, self._rng.randrange(1 << 30)) as line:
-            launcher = await self._start(line.url, jobs, "--batch-size", "100")
+            launcher = await self._run(line.url, *self._options(jobs), "--delay", "0", "--batch-size", "100")
             kill_at = self._rng.randint(1, jobs // 100)
             while len(line.batches_at) < kill_at and launcher.returncode is None:
                 await asyncio.sleep(0.01)
@@ -58,11 +58,12 @@ class LaunchCampaign:
             found.append(f"exit {launcher.returncode}: {said}")
         return Trial(f"killed at batch {kill_at}, {line.broken} requests broken", found)
 
-    async def stop(self, number: signal.Signals, within: float, jobs: int = JOBS) -> Trial:
-        """The launcher is stopped at some moment of its first ``within`` seconds, and the launch is gone on with."""
+    async def stop(self, number: signal.Signals, jobs: int = JOBS) -> Trial:
+        """The launcher, which takes two seconds or more, is stopped at some moment, and the launch is gone on with."""
         self._number += 1
-        moment = self._rng.uniform(0, within)
-        launcher = await self._start(self._farm.url, jobs)
+        moment = self._rng.uniform(0, 2)
+        slowly = ["--batch-size", "50", "--delay", "15"]
+        launcher = await self._run(self._farm.url, *self._options(jobs), *slowly)
         await asyncio.sleep(moment)
         if launcher.returncode is None:
             launcher.send_signal(number)
@@ -90,9 +91,6 @@ class LaunchCampaign:
     def _options(self, jobs: int) -> list[str]:
         seed = str(self._number)
         return ["--count", str(jobs), "--node-label", "site=nowhere", "--seed", seed, "--output", self._output]
-
-    async def _start(self, url: str, jobs: int, *more: str) -> asyncio.subprocess.Process:
-        return await self._run(url, *self._options(jobs), "--delay", "0", *more)
 
     async def _run(self, url: str, *arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -163,7 +161,7 @@ async def campaign(commands: Commands, seed: int, bad_lines: int, stops: int) ->
         _tell(trials[-1])
     for at in range(stops):
         how = signal.SIGKILL if at % 2 else signal.SIGINT
-        trials.append(await launches.stop(how, within=1.5))
+        trials.append(await launches.stop(how))
         _tell(trials[-1])
     return trials
 

@@ -50,16 +50,20 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds() -> None:
     ]
 
 
-@pytest.mark.parametrize("width", [40, 120])
+@pytest.mark.parametrize("width", [40, 120, 200])
 def test_the_bar_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """On 40 columns too, no line of the bar is wider than the terminal, and the count is in it."""
+    """No line is wider than the terminal; the count and the time left are in one, the counts by status below it."""
     monkeypatch.setenv("NO_COLOR", "1")
     out = Terminal()
+    detail = "4 running, 400 queued, 90 retrying, 6 failed, 1 canceled"
     with TerminalDisplay(out, width=width).bar("transcoding", 1000) as bar:
-        bar.show(500, "4 running, 400 queued, 90 retrying, 6 failed, 1 canceled")
+        bar.show(500, detail, "done in 12 to 19 min")
     lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]", out.getvalue())]
     assert max(len(line) for line in lines) <= width
-    assert any("50% 500/1,000" in line for line in lines)
+    assert any("50% 500/1,000, done in 12 to 19 min" in line for line in lines)
+    shown = [line.rstrip() for line in lines if line.startswith("4 running")]
+    assert shown
+    assert all(line == detail if width > len(detail) else line.endswith("…") for line in shown)
 
 
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:

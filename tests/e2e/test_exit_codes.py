@@ -39,6 +39,41 @@ def test_what_is_typed_wrongly_is_2(commands: Commands, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--count 0", "--count: 0 is too small; the least is 1"),
+        ("--count -1", "--count: -1 is too small; the least is 1"),
+        ("--count abc", "--count: 'abc' is not a count; write a whole number, such as 1000 or 10k"),
+        ("--scenario 1080p60-h246", "did you mean '1080p60-h264'?"),
+        ("--queue lvie", "did you mean 'live'?"),
+        ("--batch-size 10001", "--batch-size: 10001 is too large; the most is 10000"),
+        ("--concurrency 0", "--concurrency: 0 is too small"),
+        ("--delay soon", "--delay: "),
+        ("--rate 5 --delay 100", "--delay: cannot be given with --rate or --ramp"),
+        ("--ramp fast", "write it like '0..500/s over 2m'"),
+        ("--sample 0%", "--sample: '0%' must be more than 0%"),
+        ("--mix live=1,defualt=2", "did you mean 'default'?"),
+        ("--threshold fialed<1%", "did you mean 'failed'?"),
+        ("--report r.pdf", "--report: 'r.pdf' ends in none of .html, .json, .xml"),
+        ("--output nowhere/r.json", "--output: there is no folder"),
+        ("--output /proc/r.json", "--output: cannot write '/proc/r.json'"),
+        ("--skip-existing", "--skip-existing: needs --input or --from"),
+        ("--resume --count 3", "--count: a launch goes on as it began"),
+        ("-o json", "has no -o; its results go to a file: --output FILE"),
+        ("--cuont 3", "did you mean --count?"),
+        ("--workload none.toml", "--workload none.toml: cannot be read"),
+        ("--from none.csv", "--from: 'none.csv' cannot be read"),
+    ],
+)
+def test_a_launch_that_is_typed_wrongly_says_so_in_one_line(commands: Commands, words: str, said: str) -> None:
+    """Exit 2 before any master was asked, and nothing written."""
+    end = commands.run("launch", *words.split(" "), "--dry-run", *NOBODY)
+    assert (2, "", 1) == (end.returncode, end.stdout, len(end.stderr.splitlines())), end.stderr
+    assert said in end.stderr
+    assert [] == list(commands.folder.iterdir())
+
+
+@pytest.mark.parametrize(
     "words",
     [
         *("jobs list", "jobs show 1", "jobs cancel 1 2", "jobs wait 1", "nodes list", "nodes drain mill"),

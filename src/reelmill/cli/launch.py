@@ -89,6 +89,7 @@ def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
     from reelmill.launcher.options import LaunchOptions, new_launch_id, read_name, read_plan
 
     url, launch_id = master_url(typed["master"]), new_launch_id()
+    has_inputs = typed["input_path"] is not None or typed["manifest"] is not None
     plan = read_plan(
         count=typed["count"],
         scenario=typed["scenario"],
@@ -106,7 +107,7 @@ def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
         manifest=typed["manifest"],
         output_name=typed["to"],
         skip_existing=typed["skip_existing"],
-        is_done=_see_outputs(url) if typed["skip_existing"] else None,
+        is_done=_see_outputs(url) if typed["skip_existing"] and has_inputs else None,
         spool=_choose_spool(typed, launch_id),
     )
     options = LaunchOptions(plan=plan, launch_id=launch_id, name=read_name(typed["name"]), output=typed["output"])
@@ -185,26 +186,26 @@ def _read_delivery(options: LaunchOptions, typed: dict[str, Any]) -> LaunchOptio
     from reelmill.cli.launches import report_format
     from reelmill.errors import InvalidField
     from reelmill.launcher.arrival import read_arrival
-    from reelmill.launcher.options import MAX_AT_ONCE, MAX_BATCH, MAX_DELAY_MS, read_count, read_sample
+    from reelmill.launcher.options import MAX_AT_ONCE, MAX_BATCH, MAX_DELAY_MS, read_count, read_delay, read_sample
     from reelmill.launcher.threshold import parse_thresholds
     from reelmill.launcher.whole_file import WholeFile
 
     thresholds, report = tuple(parse_thresholds(typed["threshold"] or ())), typed["report"]
     if report is not None:
-        report_format(report)
+        report_format(report, option="--report")
         with WholeFile(report, "--report"):
             pass  # it can be written
     arrival = read_arrival(typed["rate"], typed["ramp"], typed["poisson"], options.plan.arrival)
     if arrival is not None and typed["delay"] is not None:
         raise InvalidField("--delay", "cannot be given with --rate or --ramp, which say when each job is sent")
-    delay = 100 if typed["delay"] is None else read_count("--delay", typed["delay"], 0, MAX_DELAY_MS)
+    delay = 0.1 if typed["delay"] is None else read_delay("--delay", typed["delay"], MAX_DELAY_MS / 1000)
     size = typed["batch_size"]
     if size is not None:
         most = read_count("--batch-size", size, 1, MAX_BATCH)
         options = replace(options, batch_size=most, most_batch=most)
     return replace(
         options,
-        delay=delay / 1000,
+        delay=delay,
         arrival=arrival,
         concurrency=read_count("--concurrency", typed["concurrency"], 1, MAX_AT_ONCE),
         sample=read_sample(typed["sample"], options.plan.count),

@@ -38,7 +38,9 @@ Sample = Annotated[
 ]
 Delay = Annotated[
     str | None,
-    typer.Option(metavar="MS", help="Milliseconds between batches.", show_default="100; none with --rate or --ramp"),
+    typer.Option(
+        metavar="MS", help="Between batches, in ms; 1s works.", show_default="100; none with --rate or --ramp"
+    ),
 ]
 PriorityName = Annotated[
     str | None,

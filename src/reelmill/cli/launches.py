@@ -251,7 +251,8 @@ def report_format(output: Path | None, how: ReportFormat | None = None, option: 
         return how or ReportFormat.HTML
     found = _SUFFIXES.get(output.suffix.lower())
     if found is None:
-        raise InvalidField(option, f"{str(output)!r} ends in none of .html, .json, .xml; say which with --format")
+        advice = "; say which with --format" if option == "--output" else ""
+        raise InvalidField(option, f"{str(output)!r} ends in none of .html, .json, .xml{advice}")
     return ReportFormat(found)
 
 

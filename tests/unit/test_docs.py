@@ -14,6 +14,8 @@ from reelmill.bus.memory import MemoryBus
 from reelmill.cli.commands import app
 from reelmill.clock import SystemClock
 from reelmill.domain.request import RequestedParameters
+from reelmill.launcher.options import read_plan
+from reelmill.launcher.plan import plan_jobs
 from reelmill.master.api.app import create_app
 from reelmill.master.master import Master
 from reelmill.settings import Settings
@@ -42,6 +44,27 @@ def test_each_command_and_option_is_documented(command: str, options: list[str])
     assert f"`{command}" in COMMANDS or f"`reelmill {command}`" in COMMANDS
     missing = [option for option in options if f"`{option}" not in COMMANDS and f"/`{option}`" not in COMMANDS]
     assert [] == missing
+
+
+def test_the_guide_names_every_option_of_launch() -> None:
+    """docs/launching.md is the whole guide."""
+    guide = (ROOT / "docs" / "launching.md").read_text()
+    [options] = [options for command, options in _commands() if command == "launch"]
+    missing = set(options) - set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", guide)) - {"--help"}
+    assert set() == missing
+
+
+def test_the_examples_of_the_workload_page_are_read(tmp_path: Path) -> None:
+    """The file and the list are what `launch` takes."""
+    page = (ROOT / "docs" / "workloads.md").read_text()
+    for suffix in ("toml", "csv"):
+        [example] = re.findall(rf"```{suffix}\n(.*?)```", page, re.DOTALL)
+        (tmp_path / f"example.{suffix}").write_text(example)
+    plan = read_plan(workload=tmp_path / "example.toml")
+    assert (2000, 11, ["news", "archive"]) == (plan.count, plan.seed, [kind.name for kind in plan.kinds.choices])
+    listed = read_plan(manifest=str(tmp_path / "example.csv"), spool=tmp_path / "spool")
+    jobs = [(job.parameters.input, job.labels) for job in plan_jobs(listed)]
+    assert [("in/one.mov", {"show": "evening"}), ("in/two.mov", {"show": "evening"})] == jobs
 
 
 def test_the_readme_names_only_options_that_there_are() -> None:

@@ -15,10 +15,10 @@ from reelmill.cli.main import run
 
 @pytest.fixture(autouse=True)
 def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, no settings from outside."""
+    """An empty folder, no settings from outside, and no master that could be asked."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("REELMILL_MASTER", raising=False)
+    monkeypatch.setenv("REELMILL_MASTER", "http://127.0.0.1:9")
     monkeypatch.delenv("MASTER_URL", raising=False)
 
 

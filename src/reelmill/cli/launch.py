@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from reelmill.cli import launch_options as given
 from reelmill.cli.launch_plan import show_plan
 from reelmill.cli.launch_run import end_launch, run_until_stopped, say_how_to_go_on, show_outcome
 from reelmill.cli.master_client import MasterOption, master_url
+from reelmill.errors import ReelmillError
 
 if TYPE_CHECKING:
     from reelmill.launcher.options import LaunchOptions
@@ -72,7 +73,12 @@ def launch(
     if not options.plan.count:
         _say_nothing_to_do(options.plan, display)
         return
-    outcome = run_until_stopped(options, url, display)
+    try:
+        outcome = run_until_stopped(options, url, display)
+    except ReelmillError:
+        if options.plan.manifest is not None and not options.resume:  # nothing was sent
+            Path(options.plan.manifest.spool.path).unlink(missing_ok=True)
+        raise
     show_outcome(outcome, display)
     say_how_to_go_on(outcome, display)
     end_launch(outcome)
@@ -214,4 +220,17 @@ def _read_delivery(options: LaunchOptions, typed: dict[str, Any]) -> LaunchOptio
         thresholds=thresholds,
         report=report,
         command=tuple(sys.argv),
+        delivery=tuple(_delivery_words(typed)),
     )
+
+
+def _delivery_words(typed: dict[str, Any]) -> Iterator[str]:
+    """What was typed about how to send, for the command that goes on with the launch."""
+    for name in ("master", "batch_size", "delay", "rate", "ramp", "sample", "report"):
+        if typed[name] is not None:
+            yield from ("--" + name.replace("_", "-"), str(typed[name]))
+    for rule in typed["threshold"] or ():
+        yield from ("--threshold", rule)
+    for name in ("poisson", "wait"):
+        if typed[name]:
+            yield f"--{name}"

@@ -37,7 +37,7 @@ def show_plan(options: LaunchOptions, url: str, display: Display) -> None:
     totals = total_plan(options.plan)
     for line in [*describe_options(options, url, None), "", *describe_totals(totals), ""]:
         display.say(line)
-    judged, expected = asyncio.run(_ask(options, url, totals))
+    judged, expected = asyncio.run(_ask(options, url, totals, display))
     for line in [*describe_estimate(expected), ""]:
         display.say(line)
     refused = _say_verdict(judged, expected, options, display)
@@ -47,11 +47,17 @@ def show_plan(options: LaunchOptions, url: str, display: Display) -> None:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-async def _ask(options: LaunchOptions, url: str, totals: PlanTotals) -> tuple[ValidatedAnswer | None, Estimate]:
+async def _ask(
+    options: LaunchOptions, url: str, totals: PlanTotals, display: Display
+) -> tuple[ValidatedAnswer | None, Estimate]:
     from reelmill.launcher.client import MasterClient
     from reelmill.launcher.estimate import estimate
+    from reelmill.launcher.hindrance import find_hindrance
 
     async with MasterClient(url) as client:
+        hindrance = await find_hindrance(client, options.plan)
+        if hindrance is not None:
+            display.say(f"{hindrance.share(options.plan.count)} will wait: {hindrance.reason}", "warning")
         expected = await estimate(client, totals)
         return (None if expected.offline is not None else await _judge(client, options)), expected
 

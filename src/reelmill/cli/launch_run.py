@@ -26,13 +26,14 @@ def run_until_stopped(options: LaunchOptions, url: str, display: Display) -> Lau
     from reelmill.launcher.run import run_launch
 
     async def main() -> LaunchOutcome:
-        stop = asyncio.Event()
+        stop, second = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def on_signal() -> None:
-            if stop.is_set():
+            if stop.is_set() and not second.is_set():
+                second.set()  # a third one changes nothing: what is known must be written down
                 task.cancel()
-            else:
+            elif not stop.is_set():
                 stop.set()
                 display.say("stopping after the request in flight; Ctrl-C again stops at once", "warning")
 
@@ -69,7 +70,7 @@ def show_outcome(outcome: LaunchOutcome, display: Display) -> None:
         sys.stdout.flush()
     if outcome.figures is not None and options.report is not None:
         _write_report(outcome, outcome.figures, options.report, display)
-    if outcome.bad_sample is not None:
+    if outcome.bad_sample:
         display.say("the sample did not complete, so the other jobs were not sent", "warning")
     if outcome.interrupted:
         display.say(f"interrupted: {submission.submitted:,} of {options.plan.count:,} jobs were submitted")
@@ -109,12 +110,16 @@ def end_launch(outcome: LaunchOutcome) -> None:
 
 
 def say_how_to_go_on(outcome: LaunchOutcome, display: Display) -> None:
+    from reelmill.launcher.progress import format_count
+
     options, submission = outcome.options, outcome.submission
-    is_stopped = outcome.interrupted or outcome.failure is not None or outcome.bad_sample is not None
+    is_stopped = outcome.interrupted or outcome.failure is not None or outcome.bad_sample
     if is_stopped and submission.accepted:
-        launch = f"reelmill jobs cancel --launch {options.launch_id}"
-        display.say(f"the {submission.accepted:,} jobs that were accepted go on; cancel them with: {launch}")
+        accepted = format_count(submission.accepted, "accepted job")
+        display.say(f"{accepted} go on; cancel them with: reelmill jobs cancel --launch {options.launch_id}")
+        if options.wait:
+            display.say(f"come back to them with: reelmill launches watch {options.launch_id}")
     left = options.plan.count - submission.accepted - submission.rejected
-    if left and is_stopped and outcome.ledger is not None:
-        output = shlex.join(["--output", str(options.output)])
-        display.say(f"{left:,} jobs are still to be sent; go on with: reelmill launch --resume {output}")
+    if is_stopped and outcome.ledger is not None and (left or outcome.failure is not None):
+        again = shlex.join(["--resume", "--output", str(options.output), *options.delivery])
+        display.say(f"still to be sent: {format_count(left, 'job')}; go on with: reelmill launch {again}")

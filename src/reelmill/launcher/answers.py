@@ -17,6 +17,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     field: str | None = None
     job_status: str | None = None
+    limit: int | None = None
 
 
 class SubmittedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,9 +149,10 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobStates(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of jobs."""
+    """A page of jobs, and the cursor of the next one."""
 
     jobs: list[JobState]
+    next: str | None = None
 
 
 class WaitingJob(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from math import isfinite
 from typing import Any, Self, TypeVar, overload
 from urllib.parse import quote, urlsplit
 
@@ -40,7 +41,18 @@ class TryAgain(Exception):
         self.after = after
         self.is_full = isinstance(cause, httpx2.HTTPStatusError) and cause.response.status_code == 429
         """The master is there and takes no more for now: nothing of the request was kept."""
+        self.is_hopeless = self.is_full and _limit_of(cause) == 0
+        """Nothing is ever taken there."""
         self.may_have_arrived = not (self.is_full or isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout))
+
+
+def _limit_of(cause: Exception) -> int | None:
+    if not isinstance(cause, httpx2.HTTPStatusError):
+        return None
+    try:
+        return msgspec.json.decode(cause.response.content, type=Problem).limit
+    except msgspec.DecodeError:
+        return None
 
 
 def check_url(url: str) -> str:
@@ -249,7 +261,7 @@ def _retry_after(text: str | None) -> float | None:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
         except ValueError:
             return None
-    return min(max(seconds, 0.0), _MAX_RETRY_AFTER)
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if isfinite(seconds) else None
 
 
 async def pause(seconds: float, stop: asyncio.Event) -> None:

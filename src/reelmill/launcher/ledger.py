@@ -7,6 +7,8 @@ results are read from it in constant memory.
 
 from __future__ import annotations
 
+import os
+import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -19,6 +21,7 @@ import msgspec
 from reelmill import __version__
 from reelmill.errors import InvalidField, NotFound, ReelmillError
 from reelmill.launcher.plan import LaunchPlan
+from reelmill.launcher.whole_file import sync_folder
 
 FORMAT = 1
 SUFFIX = ".ledger"
@@ -79,17 +82,24 @@ class Ledger:
 
     @classmethod
     def create(cls, path: Path | None, header: LedgerHeader) -> Self:
-        """A new one, durable on return, in place of what is at ``path``: see `move_unfinished`."""
+        """A new one, durable on return; there must be none at ``path`` yet: see `move_unfinished`."""
+        if path is None:
+            return cls(_fill(None, header), None, header)
+        # Made under another name: whatever ends this early leaves no half of one, and the first of two launchers wins.
+        part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
         try:
-            for part in (path, *_side_files(path)) if path is not None else ():
-                part.unlink(missing_ok=True)
-            connection = _connect(path)
-            connection.executescript(_SCHEMA)
-            with connection:
-                connection.execute("INSERT INTO launch (header) VALUES (?)", (msgspec.json.encode(header).decode(),))
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # it may hold the secrets of a URL
+            _fill(part, header).close()
+            path.hardlink_to(part)
+            sync_folder(path.parent)
+        except FileExistsError as error:
+            raise _busy(path) from error
         except (sqlite3.Error, OSError) as error:
             raise _failed(path, error) from error
-        return cls(connection, path, header)
+        finally:
+            for left in (part, *_side_files(part)):
+                left.unlink(missing_ok=True)
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -101,8 +111,12 @@ class Ledger:
             connection = _connect(path)
             [(header,)] = connection.execute("SELECT header FROM launch").fetchall()
             found = msgspec.json.decode(header, type=LedgerHeader)
+            if found.format != FORMAT:
+                raise ValueError(found.format)
         except sqlite3.OperationalError as error:
-            raise _failed(path, error) from error
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # which is one of the statement: there is no such table
+                raise _failed(path, error) from error
+            raise InvalidField("--resume", f"{str(path)!r} is not a ledger that this reelmill can read") from error
         except (sqlite3.DatabaseError, msgspec.DecodeError, ValueError) as error:
             raise InvalidField("--resume", f"{str(path)!r} is not a ledger that this reelmill can read") from error
         return cls(connection, path, found)
@@ -182,18 +196,32 @@ def move_unfinished(output: Path) -> Path | None:
     """
     path = ledger_path(output)
     try:
+        if path.stat().st_size == 0 and not any(side.exists() for side in _side_files(path)):
+            path.unlink()
         old = Ledger.open(path)
-    except (NotFound, InvalidField):
+    except (NotFound, FileNotFoundError):
         return None
-    try:
-        if old.is_done:
-            old.remove()
-            return None
-        kept = output.with_name(f"{output.stem}-{old.header.launch_id}{output.suffix}")
-    finally:
-        old.close()
-    path.replace(ledger_path(kept))
+    except InvalidField as error:
+        raise InvalidField(
+            "--output", f"beside it is {str(path)!r}, which is no ledger of this reelmill; move it away"
+        ) from error
+    is_done, kept = old.is_done, output.with_name(f"{output.stem}-{old.header.launch_id}{output.suffix}")
+    if is_done:
+        old.remove()
+        return None
+    old.close()
+    for before, after in zip(_files(path), _files(ledger_path(kept)), strict=True):
+        if before.exists():  # on a full disk what is in its log cannot be brought into the file
+            before.replace(after)
     return kept
+
+
+def _fill(path: Path | None, header: LedgerHeader) -> sqlite3.Connection:
+    connection = _connect(path)
+    connection.executescript(_SCHEMA)
+    with connection:
+        connection.execute("INSERT INTO launch (header) VALUES (?)", (msgspec.json.encode(header).decode(),))
+    return connection
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
@@ -205,12 +233,20 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
+def _files(path: Path) -> list[Path]:
+    return [path, *_side_files(path)]
+
+
 def _side_files(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
+def _busy(name: Path | str) -> ReelmillError:
+    return ReelmillError(f"another launcher is at work with {str(name)!r}; wait for it, or give another --output")
 
 
 def _failed(path: Path | None, error: sqlite3.Error | OSError) -> ReelmillError:
     name = str(path) if path is not None else "the temporary ledger"
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-        return ReelmillError(f"another launcher is at work with {name!r}; wait for it, or give another --output")
+        return _busy(name)
     return ReelmillError(f"cannot write {name!r}: {error}; every job that was accepted is safe")

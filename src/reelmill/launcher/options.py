@@ -46,7 +46,7 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     Requests begin with ``batch_size`` jobs and grow up to ``most_batch``. ``resume`` goes on with the launch whose
     ledger is beside the output, and ``retry_failed`` gives what failed of it another try. The first ``sample`` jobs
     must complete before the others are sent. ``thresholds`` and a ``report`` need ``wait``, for they are about its end.
-    ``command`` is what was typed.
+    ``command`` is what was typed, ``delivery`` what of it says how to send.
     """
 
     plan: LaunchPlan
@@ -66,6 +66,7 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: tuple[Threshold, ...] = ()
     report: Path | None = None
     command: tuple[str, ...] = ()
+    delivery: tuple[str, ...] = ()
 
 
 def read_plan(

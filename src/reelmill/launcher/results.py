@@ -60,7 +60,20 @@ def check_output(path: Path) -> bool:
     if _format(path) == "parquet":
         _import_parquet()
     with WholeFile(path) as file:
+        if file.is_kept:
+            _refuse_other_file(path)
         return file.is_kept
+
+
+def _refuse_other_file(path: Path) -> None:
+    """Results may replace results, not a film or a manifest whose name was typed in the wrong place."""
+    begins = {"json": b"[", "ndjson": b'{"index"', "csv": b"index,", "parquet": b"PAR1"}[_format(path)]
+    if path.exists():
+        with path.open("rb") as file:
+            start = file.read(len(begins))
+        if start not in (b"", begins):
+            sentence = f"{str(path)!r} is there and holds no results; give another file, or remove it"
+            raise InvalidField("--output", sentence)
 
 
 def write_results(path: Path, entries: Iterable[JobEntry]) -> int:

@@ -34,7 +34,7 @@ _RETRIED = "id,sequence_number,scenario,status,error,result"
 class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a launch went. ``end`` is there when it was watched to its end; ``failure`` when it was given up.
 
-    ``ledger`` is the one to go on with; ``bad_sample`` how the sample ended, when the other jobs were not sent for it.
+    ``ledger`` is the one to go on with; ``bad_sample`` when the other jobs were not sent because of it.
     """
 
     options: LaunchOptions
@@ -44,7 +44,7 @@ class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
     end: LaunchEnd | None = None
     figures: LaunchFigures | None = None
     verdicts: tuple[Verdict, ...] = ()
-    bad_sample: LaunchEnd | None = None
+    bad_sample: bool = False
     interrupted: bool = False
     failure: ReelmillError | None = None
 
@@ -54,10 +54,12 @@ class LaunchOutcome(msgspec.Struct, frozen=True, kw_only=True):
             return EXIT_INTERRUPTED
         if self.failure is not None:
             return EXIT_ERROR
-        if self.verdicts:  # it is they that say what is good enough
-            return EXIT_OK if all(verdict.passed for verdict in self.verdicts) else EXIT_THRESHOLD_MISSED
+        if self.verdicts and not all(verdict.passed for verdict in self.verdicts):
+            return EXIT_THRESHOLD_MISSED
+        if self.verdicts:  # it is they that say what is good enough of those that ran
+            return EXIT_SOME_FAILED if self.submission.rejected else EXIT_OK
         incomplete = self.end is not None and not self.end.all_completed
-        some_failed = self.submission.rejected or incomplete or self.bad_sample is not None
+        some_failed = self.submission.rejected or incomplete or self.bad_sample
         return EXIT_SOME_FAILED if some_failed else EXIT_OK
 
 
@@ -71,10 +73,10 @@ async def run_launch(
     """
     keeps = options.output is not None and check_output(options.output)
     health = await check_health(client)
-    for line in describe_options(options, client.url, health):
-        display.say(line)
     ledger = await _open_ledger(options, client, display, options.output if keeps else None)
     try:
+        for line in describe_options(options, client.url, health):
+            display.say(line)
         return await _Launch(options, client, ledger, display, stop).run()
     finally:
         ledger.close()
@@ -114,8 +116,8 @@ async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Di
 
 async def _check_farm(ledger: Ledger, client: MasterClient) -> None:
     """What one farm has accepted is not resumed on another: there it would all be new."""
-    if not ledger.totals()["accepted"]:
-        return
+    if not ledger.totals()["accepted"] and client.url == ledger.header.master:
+        return  # nothing of it may have arrived
     try:
         await client.get(path_of("launches", ledger.header.launch_id), LaunchState, patience=30)
     except NotFound as error:
@@ -137,7 +139,7 @@ class _Launch:
         self._stop = stop
         self._plan = ledger.header.plan
         self._failure: ReelmillError | None = None
-        self._bad_sample: LaunchEnd | None = None
+        self._bad_sample = False
 
     async def run(self) -> LaunchOutcome:
         hindrance = await find_hindrance(self._client, self._plan)
@@ -153,7 +155,12 @@ class _Launch:
             self._stop.set()
             is_cut_short = True
         self._failure = self._failure or submitter.submission.failure
-        await self._write(submitter, is_cut_short)
+        writing = asyncio.ensure_future(self._write(submitter, is_cut_short))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._stop.set()
+            await writing
         end = await self._watch() if self._should_watch(submitter.submission) else None
         figures = await self._read_figures(submitter.submission) if end is not None else None
         return LaunchOutcome(
@@ -172,7 +179,7 @@ class _Launch:
     async def _retry_failed(self) -> None:
         """Let what was refused be asked for again, and what failed be tried again."""
         refused = self._ledger.forget_refused()
-        failed = await _retry_jobs(self._client, self._ledger.header.launch_id)
+        failed = await _retry_jobs(self._client, self._ledger.header.launch_id, self._stop)
         self._display.say(f"{refused:,} jobs that were refused are sent again, {failed:,} that failed are tried again")
 
     async def _send(self, submitter: Submitter) -> None:
@@ -181,18 +188,18 @@ class _Launch:
             if self._stop.is_set() or submitter.submission.failure is not None:
                 return
             await self._judge_sample(submitter.submission)
-            if self._bad_sample is not None or self._failure is not None or self._stop.is_set():
+            if self._bad_sample or self._failure is not None or self._stop.is_set():
                 return
         await submitter.submit(self._plan.count)
 
     async def _judge_sample(self, submission: Submission) -> None:
         self._display.say(f"the first {self._options.sample:,} jobs are the sample; the others wait for its end")
-        end = await self._watch()
-        if end is not None and (submission.rejected or not end.all_completed):
-            self._bad_sample = end
+        end = await self._watch() if submission.accepted else None
+        is_known = end is not None or not submission.accepted
+        self._bad_sample = is_known and (submission.rejected > 0 or end is None or not end.all_completed)
 
     def _should_watch(self, submission: Submission) -> bool:
-        is_over = self._stop.is_set() or self._failure is not None or self._bad_sample is not None
+        is_over = self._stop.is_set() or self._failure is not None or self._bad_sample
         return self._options.wait and submission.accepted > 0 and not is_over
 
     async def _watch(self) -> LaunchEnd | None:
@@ -223,7 +230,7 @@ class _Launch:
         """The results, from the ledger; one in which nothing was ever written down goes."""
         output = self._options.output
         try:
-            if not self._ledger.totals() and not self._options.resume:
+            if not submitter.submission.submitted and not self._options.resume:
                 self._ledger.remove()
                 return
             if output is not None and not (is_cut_short and self._ledger.path is not None):
@@ -234,15 +241,26 @@ class _Launch:
             self._failure = self._failure or error
 
 
-async def _retry_jobs(client: MasterClient, launch_id: str) -> int:
-    """Give each failed or timed out job of the launch all its tries again; how many there were."""
-    wanted = {"launch": launch_id, "status": "failed,timed_out", "fields": _RETRIED, "limit": 1000}
-    seen = set[str]()
-    while new := [job.id for job in (await client.get("/jobs", JobStates, wanted)).jobs if job.id not in seen]:
-        seen.update(new)
-        for at in range(0, len(new), _RETRIES_AT_ONCE):
-            await asyncio.gather(*(_retry_job(client, job_id) for job_id in new[at : at + _RETRIES_AT_ONCE]))
-    return len(seen)
+async def _retry_jobs(client: MasterClient, launch_id: str, stop: asyncio.Event) -> int:
+    """Give each failed or timed out job of the launch all its tries again, until ``stop``; how many there were."""
+    wanted: dict[str, str | int] = {
+        "launch": launch_id,
+        "status": "failed,timed_out",
+        "fields": _RETRIED,
+        "limit": 1000,
+    }
+    count = 0
+    while not stop.is_set():
+        page = await client.get("/jobs", JobStates, wanted, patience=30)
+        for at in range(0, len(page.jobs), _RETRIES_AT_ONCE):
+            if not stop.is_set():
+                some = page.jobs[at : at + _RETRIES_AT_ONCE]
+                await asyncio.gather(*(_retry_job(client, job.id) for job in some))
+                count += len(some)
+        if page.next is None:
+            break
+        wanted["cursor"] = page.next
+    return count
 
 
 async def _retry_job(client: MasterClient, job_id: str) -> None:

@@ -76,12 +76,12 @@ class Submitter:
         plan = ledger.header.plan
         self._queue = Queue(key_jobs(plan_jobs(plan), self._launch), ledger.settled())
         self._times = arrival_times(options.arrival, plan.seed) if options.arrival is not None else None
-        self._due = next(self._times, 0.0) if self._times is not None else 0.0
+        self._dues = deque[float]()
         self._window = Window(options.batch_size, most_batch=options.most_batch, most_at_once=options.concurrency)
         self._rng = random.Random()
         self._unsaved: list[LedgerEntry] = []
         self._saving: asyncio.Future[None] | None = None
-        self._began: float | None = None
+        self._began = 0.0
         self._heard_at = 0.0
         self._told_at: float | None = None
         totals = ledger.totals()
@@ -101,10 +101,10 @@ class Submitter:
         """
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()
-        self._began = self._began if self._began is not None else loop.time()
+        self._began = loop.time() - self.submission.seconds  # what was waited for in between is no time of sending
         under_way: set[asyncio.Task[None]] = set()
         try:
-            with self._display.bar("submitting", end - self.submission.before) as bar:
+            with self._display.bar("submitting", max(end - self.submission.before, 0)) as bar:
                 async for batch in self._batches(end, under_way):
                     under_way.add(asyncio.create_task(self._deliver(batch, bar)))
                 while under_way:
@@ -134,21 +134,23 @@ class Submitter:
 
     async def _wait_for_time(self, is_first: bool) -> None:
         if self._times is not None:
-            assert self._began is not None
-            await pause(self._began + self._due - asyncio.get_running_loop().time(), self._stop)
+            if not self._dues:
+                self._dues.append(next(self._times))
+            await pause(self._began + self._dues[0] - asyncio.get_running_loop().time(), self._stop)
         elif self._options.delay and not is_first:
             await pause(self._options.delay, self._stop)
 
     def _take(self, end: int) -> list[PlannedJob]:
-        if self._times is None or self._began is None:
+        if self._times is None:
             return self._queue.take(self._window.batch, end)
         since = asyncio.get_running_loop().time() - self._began
-        self.submission.lateness = max(self.submission.lateness, since - self._due)
-        batch = self._queue.take(1, end)
-        self._due = next(self._times)
-        while self._due <= since and len(batch) < self._window.batch and (more := self._queue.take(1, end)):
-            batch += more
-            self._due = next(self._times)
+        self.submission.lateness = max(self.submission.lateness, since - self._dues[0])
+        while self._dues[-1] <= since and len(self._dues) <= self._window.batch:
+            self._dues.append(next(self._times))
+        are_due = sum(due <= since for due in self._dues)
+        batch = self._queue.take(max(1, min(are_due, self._window.batch)), end)
+        for _ in batch:
+            self._dues.popleft()
         return batch
 
     async def _reap(self, under_way: set[asyncio.Task[None]]) -> None:
@@ -169,11 +171,12 @@ class Submitter:
                 piece = pieces.popleft()
                 pieces.appendleft(piece._replace(maybe=True))  # cancelled while it is on its way, nobody knows
                 try:
-                    answers = _match(await self._client.submit(self._encode(piece.jobs)), piece.jobs)
+                    answer = await self._client.submit(self._encode(piece.jobs))
                 except TryAgain as again:
                     tries += 1
                     pieces.popleft()
-                    pieces.extendleft(reversed(self._split(piece, again)))
+                    # What is full may be one queue of several: the others go first.
+                    pieces.extend(self._split(piece, again))
                     if not self._may_go_on(again):
                         return
                     await pause(self._breath(again, tries), self._stop)
@@ -182,6 +185,7 @@ class Submitter:
                     pieces[0] = piece
                     self._fail(error)
                     return
+                answers = _match(answer, piece.jobs)
                 pieces.popleft()
                 tries = 0
                 self._note_answers(piece.jobs, answers, asyncio.get_running_loop().time() - began)
@@ -203,13 +207,19 @@ class Submitter:
             self._tell(f"{again.reason}; trying again")
         self.submission.retries += 1
         size, maybe = self._window.batch, piece.maybe or again.may_have_arrived
-        return [_Piece(piece.jobs[at : at + size], maybe) for at in range(0, len(piece.jobs), size)]
+        groups = [piece.jobs]
+        if again.is_full:
+            queues = dict.fromkeys(job.payload.queue for job in piece.jobs)
+            groups = [[job for job in piece.jobs if job.payload.queue == queue] for queue in queues]
+        return [_Piece(jobs[at : at + size], maybe) for jobs in groups for at in range(0, len(jobs), size)]
 
     def _may_go_on(self, again: TryAgain) -> bool:
         """A master that is full says so in good order: there will be room when its farm gets on."""
         now = asyncio.get_running_loop().time()
         if again.is_full:
             self._heard_at = now
+        if again.is_hopeless:
+            self._fail(again.reason)
         if now - self._heard_at > self._options.patience:
             self._fail(again.reason)
         return not self._is_over
@@ -265,6 +275,9 @@ class Submitter:
             self._saving = asyncio.ensure_future(asyncio.to_thread(self._ledger.record, entries))
             try:
                 await asyncio.shield(self._saving)
+            except ReelmillError:
+                self._unsaved = entries + self._unsaved  # maybe there is room for them at the end
+                raise
             finally:
                 if self._saving.done():
                     self._saving = None

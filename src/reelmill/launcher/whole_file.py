@@ -43,6 +43,8 @@ class WholeFile:
             return  # a device or a pipe: replacing it would destroy it
         self._part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
         os.close(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        if target.exists():
+            self._part.chmod(target.stat().st_mode & 0o777)
 
     def __enter__(self) -> WholeFile:
         return self
@@ -73,7 +75,7 @@ class WholeFile:
                     os.fsync(file.fileno())
             if self._part is not None:
                 self._part.replace(self._target)
-                _sync_folder(self._target.parent)
+                sync_folder(self._target.parent)
         except OSError as error:
             raise ReelmillError(f"cannot write {str(self.path)!r}: {error.strerror}") from error
 
@@ -84,7 +86,8 @@ class WholeFile:
         return (self._part or self._target).open("wb", buffering=1 << 18)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make durable what was renamed there."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -138,5 +138,5 @@ async def test_a_second_ctrl_c_stops_at_once(farm: Farm, tmp_path: Path) -> None
         _, said = await process.communicate()
     server.close()
     assert 130 == process.returncode
-    assert b"10 jobs are still to be sent; go on with: reelmill launch --resume --output job_launch_results" in said
+    assert b"still to be sent: 10 jobs; go on with: reelmill launch --resume --output job_launch_results.json" in said
     assert ["job_launch_results.json.ledger"] == [path.name for path in tmp_path.iterdir()]

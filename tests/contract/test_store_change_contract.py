@@ -42,7 +42,9 @@ async def test_a_change_of_an_outdated_row_is_refused(farm: Farmhand, outdated: 
 async def test_a_negative_limit_is_refused(store: Store) -> None:
     """By the database itself."""
     with pytest.raises(IntegrityError, match="tenants_limit"):
-        await store.write(lambda tx: tx.execute(text("INSERT INTO tenants VALUES ('studio', -1)")) and None)
+        await store.write(
+            lambda tx: tx.execute(text("INSERT INTO tenants (name, max_running) VALUES ('studio', -1)")) and None
+        )
 
 
 async def test_what_fails_in_a_shared_commit_is_not_counted(farm: Farmhand) -> None:

@@ -190,10 +190,12 @@ def test_a_long_list_may_be_left(commands: Commands, farm: Farm) -> None:
 
 
 def test_a_filter_that_matches_nothing_says_so(commands: Commands, farm: Farm) -> None:
-    """On stderr, with exit 0; a filter by engine finds its jobs."""
+    """On stderr, with exit 0, or 1 when there is no such launch; a filter by engine finds its jobs."""
     farm.post("/jobs/batch", {"jobs": [{"scenario": "480p30-h264", "engine": "gstreamer"}] * 3})
     master = ["--master", farm.url]
-    end = commands.run("jobs", "list", "--launch", "zz", *master)
+    unknown = commands.run("jobs", "list", "--launch", "zz", *master)
+    assert (1, "", True) == (unknown.returncode, unknown.stdout, "no launch" in unknown.stderr), unknown.stderr
+    end = commands.run("jobs", "list", "--engine", "ffmpeg", *master)
     assert (0, "", "no jobs match\n") == (end.returncode, end.stdout, end.stderr)
     assert 3 == len(commands.run("jobs", "list", "--engine", "gstreamer", "-o", "ndjson", *master).stdout.splitlines())
 

@@ -27,7 +27,7 @@ reelmill() {  # `up` would go on for ever: it is started, must say that it is up
   command reelmill up --port 0 --data "$HOME/farm-of-the-page" "$@" >"$HOME/up.txt" &
   local farm=$!
   until grep -q ' is up: ' "$HOME/up.txt"; do kill -0 $farm; sleep 0.05; done
-  kill -INT $farm
+  kill -TERM $farm
   wait $farm
 }
 """
@@ -57,7 +57,7 @@ def run_block(commands: Commands, farm: Farm, block: Block) -> subprocess.Comple
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
 

@@ -41,16 +41,19 @@ class TryAgain(Exception):
         self.after = after
         self.is_full = isinstance(cause, httpx2.HTTPStatusError) and cause.response.status_code == 429
         """The master is there and takes no more for now: nothing of the request was kept."""
-        self.is_hopeless = self.is_full and _limit_of(cause) == 0
+        problem = _problem_of(cause) if self.is_full else None
+        self.is_hopeless = problem is not None and problem.limit == 0
         """Nothing is ever taken there."""
+        self.is_one_queue = problem is not None and problem.code == "queue_full"
+        """Jobs of other queues may well be taken."""
         self.may_have_arrived = not (self.is_full or isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout))
 
 
-def _limit_of(cause: Exception) -> int | None:
+def _problem_of(cause: Exception) -> Problem | None:
     if not isinstance(cause, httpx2.HTTPStatusError):
         return None
     try:
-        return msgspec.json.decode(cause.response.content, type=Problem).limit
+        return msgspec.json.decode(cause.response.content, type=Problem)
     except msgspec.DecodeError:
         return None
 

@@ -107,17 +107,19 @@ class Ledger:
         if not path.exists():
             advice = "give the --output of the launch that was not finished"
             raise NotFound(f"there is no ledger {str(path)!r} to go on with; {advice}")
+        connection: sqlite3.Connection | None = None
         try:
             connection = _connect(path)
             [(header,)] = connection.execute("SELECT header FROM launch").fetchall()
             found = msgspec.json.decode(header, type=LedgerHeader)
             if found.format != FORMAT:
                 raise ValueError(found.format)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:  # which is one of the statement: there is no such table
-                raise _failed(path, error) from error
-            raise InvalidField("--resume", f"{str(path)!r} is not a ledger that this reelmill can read") from error
         except (sqlite3.DatabaseError, msgspec.DecodeError, ValueError) as error:
+            if connection is not None:
+                connection.close()
+            # Of the errors in operation, this one is of the statement: there is no such table.
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise _failed(path, error) from error
             raise InvalidField("--resume", f"{str(path)!r} is not a ledger that this reelmill can read") from error
         return cls(connection, path, found)
 

@@ -26,6 +26,7 @@ from reelmill.launcher.window import Window
 UNHEARD = "no answer was heard; the job may have been accepted"
 _BACKOFF = RetryPolicy(base_seconds=0.2, cap_seconds=5.0)
 _TELL_EVERY = 5.0
+_SHORT_BREATH = 1.0
 
 
 class Submission(msgspec.Struct):
@@ -52,10 +53,14 @@ class Submission(msgspec.Struct):
 
 
 class _Piece(NamedTuple):
-    """Jobs that travel together; ``maybe`` when a request with them was sent and no answer to it was heard."""
+    """Jobs that travel together, not before that moment (on the loop's clock).
+
+    ``maybe`` when a request with them was sent and no answer to it was heard.
+    """
 
     jobs: list[PlannedJob]
     maybe: bool = False
+    not_before: float = 0.0
 
 
 class Submitter:
@@ -165,21 +170,27 @@ class Submitter:
         """Until each of its jobs has an answer, in smaller pieces when the master does not take that many."""
         began = asyncio.get_running_loop().time()
         pieces = deque([_Piece(batch)])
-        tries = 0
+        tries, quiet_until = 0, 0.0
         try:
             while pieces:
-                piece = pieces.popleft()
+                piece = min(pieces, key=lambda one: one.not_before)
+                until = max(piece.not_before, quiet_until)
+                await pause(until - asyncio.get_running_loop().time(), self._stop)
+                if self._stop.is_set() and tries:
+                    return
+                pieces.remove(piece)
                 pieces.appendleft(piece._replace(maybe=True))  # cancelled while it is on its way, nobody knows
                 try:
                     answer = await self._client.submit(self._encode(piece.jobs))
                 except TryAgain as again:
                     tries += 1
                     pieces.popleft()
-                    # What is full may be one queue of several: the others go first.
-                    pieces.extend(self._split(piece, again))
+                    split = self._split(piece, again, self._breath(again, tries))
+                    if not again.is_one_queue:  # it is the master that wants to be left alone
+                        quiet_until = split[0].not_before
+                    pieces.extend(split)
                     if not self._may_go_on(again):
                         return
-                    await pause(self._breath(again, tries), self._stop)
                     continue
                 except ReelmillError as error:  # nothing of it was kept
                     pieces[0] = piece
@@ -200,18 +211,20 @@ class Submitter:
     def _encode(self, jobs: list[PlannedJob]) -> bytes:
         return encode_batch(self._launch, self._ledger.header.name, jobs)
 
-    def _split(self, piece: _Piece, again: TryAgain) -> list[_Piece]:
+    def _split(self, piece: _Piece, again: TryAgain, breath: float) -> list[_Piece]:
         if self._window.note_trouble():
             self._tell(f"{again.reason}; slowing down to {self._window}")
         else:
             self._tell(f"{again.reason}; trying again")
         self.submission.retries += 1
         size, maybe = self._window.batch, piece.maybe or again.may_have_arrived
+        when = asyncio.get_running_loop().time() + breath
         groups = [piece.jobs]
-        if again.is_full:
-            queues = dict.fromkeys(job.payload.queue for job in piece.jobs)
+        if again.is_one_queue and len(queues := dict.fromkeys(job.payload.queue for job in piece.jobs)) > 1:
+            # It may be one of them that is full: the others need not wait for it.
             groups = [[job for job in piece.jobs if job.payload.queue == queue] for queue in queues]
-        return [_Piece(jobs[at : at + size], maybe) for jobs in groups for at in range(0, len(jobs), size)]
+            when = asyncio.get_running_loop().time() + min(breath, _SHORT_BREATH)
+        return [_Piece(jobs[at : at + size], maybe, when) for jobs in groups for at in range(0, len(jobs), size)]
 
     def _may_go_on(self, again: TryAgain) -> bool:
         """A master that is full says so in good order: there will be room when its farm gets on."""

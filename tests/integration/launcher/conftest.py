@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,10 +32,10 @@ class Farm:
         return await self.store.read(lambda tx: list_jobs(tx, JobFilter(), after=None, limit=100_000))
 
 
-@pytest.fixture
-async def farm(tmp_path: Path) -> AsyncIterator[Farm]:
+@contextlib.asynccontextmanager
+async def running_farm(folder: Path, **more: Any) -> AsyncGenerator[Farm, None]:
     """A running master over a store in memory."""
-    settings = load_settings({"port": 0, "data": tmp_path, "media": tmp_path}, {})
+    settings = load_settings({"port": 0, "data": folder, "media": folder, **more}, {})
     store, bus = SqliteStore(None), MemoryBus()
     master = Master(settings, store, bus, SystemClock(), alone=True)
     for service in (store, bus, master):
@@ -42,6 +43,13 @@ async def farm(tmp_path: Path) -> AsyncIterator[Farm]:
     yield Farm(master, store)
     for service in (master, bus, store):
         await service.stop()
+
+
+@pytest.fixture
+async def farm(tmp_path: Path) -> AsyncIterator[Farm]:
+    """The farm of most tests."""
+    async with running_farm(tmp_path) as farm:
+        yield farm
 
 
 class Memory:

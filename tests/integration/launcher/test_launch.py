@@ -16,10 +16,11 @@ import pytest
 from reelmill.errors import InvalidField, MasterUnreachable
 from reelmill.launcher.client import MasterClient
 from reelmill.launcher.options import LaunchOptions, read_plan
+from reelmill.launcher.plan import plan_jobs
 from reelmill.launcher.run import LaunchOutcome, run_launch
 from reelmill.launcher.watch import watch_launch
 from tests.bad_line import BadLine
-from tests.integration.launcher.conftest import Farm, Memory
+from tests.integration.launcher.conftest import Farm, Memory, running_farm
 from tests.waiting import wait_until
 
 
@@ -207,6 +208,41 @@ async def test_a_full_master_is_obeyed(farm: Farm, tmp_path: Path, display: Memo
     assert third - second >= 1
     assert any("slowing down to 10 jobs a request" in said for said in display.warnings)
     await assert_told(farm, entries(tmp_path))
+
+
+async def test_a_full_queue_holds_up_its_own_jobs_only(tmp_path: Path, display: Memory) -> None:
+    """Those of other queues are accepted, whatever request they were in."""
+    stop, full = asyncio.Event(), 40
+    wanted = options(tmp_path, 60, 60)
+    others = sum(job.queue != "live" for job in plan_jobs(wanted.plan))
+    async with running_farm(tmp_path, max_queued=full) as farm, MasterClient(farm.url) as client:
+        await client.post("/jobs/batch", body={"jobs": [{"scenario": "480p30-h264", "queue": "live"}] * full})
+        task = asyncio.create_task(run_launch(wanted, client, display, stop))
+
+        async def count() -> int:
+            return len(await farm.jobs())
+
+        await wait_until(count, lambda n: n == others + full, seconds=30)
+        stop.set()
+        outcome = await task
+    assert (130, others) == (outcome.exit_code, outcome.submission.accepted)
+    assert any("live" in said for said in display.warnings)
+
+
+async def test_where_nothing_is_ever_taken_a_launch_ends(farm: Farm, tmp_path: Path, display: Memory) -> None:
+    """A tenant that may have no jobs is no queue that will empty."""
+    async with MasterClient(farm.url) as client:
+        await client.put("/tenants/studio", {"max_queued": 0})
+    outcome = await launch(farm.url, options(tmp_path, 5, plan={"tenant": "studio"}), display)
+    assert (1, 0) == (outcome.exit_code, outcome.submission.submitted)
+    assert "studio" in str(outcome.failure)
+
+
+async def test_a_sample_that_is_refused_keeps_the_others_back(farm: Farm, tmp_path: Path, display: Memory) -> None:
+    """Nothing of it ran, so nothing is proven."""
+    plan = {"source": "/etc/hostname", "scenario": "720p30-h264"}
+    outcome = await launch(farm.url, options(tmp_path, 30, sample=3, plan=plan), display)
+    assert (3, True, 3) == (outcome.exit_code, outcome.bad_sample, outcome.submission.rejected)
 
 
 async def test_a_stop_while_the_master_is_full_leaves_what_was_never_taken(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reelmill.errors import InvalidField, NotFound, ReelmillError
@@ -85,6 +86,54 @@ def test_what_is_no_ledger_is_told(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(InvalidField, match="is not a ledger that this reelmill can read"):
         Ledger.open(tmp_path / "other")
+
+
+def test_what_is_no_ledger_is_neither_used_nor_removed(tmp_path: Path) -> None:
+    """A new launch says so; only an empty file, which holds nothing, makes way."""
+    output = tmp_path / "r.json"
+    other = sqlite3.connect(ledger_path(output))
+    other.execute("CREATE TABLE films (name TEXT)")
+    other.close()
+    with pytest.raises(InvalidField, match="which is no ledger of this reelmill; move it away"):
+        move_unfinished(output)
+    assert ledger_path(output).exists()
+    ledger_path(output).write_bytes(b"")
+    assert move_unfinished(output) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ledger_of_another_format_is_not_read(tmp_path: Path) -> None:
+    """Its plan may mean something else."""
+    connection = sqlite3.connect(tmp_path / "l")
+    connection.execute("CREATE TABLE launch (header TEXT)")
+    later = msgspec.structs.replace(header(), format=99)
+    connection.execute("INSERT INTO launch VALUES (?)", (msgspec.json.encode(later).decode(),))
+    connection.commit()
+    connection.close()
+    with pytest.raises(InvalidField, match="is not a ledger that this reelmill can read"):
+        Ledger.open(tmp_path / "l")
+
+
+def test_what_is_not_yet_in_the_file_moves_with_it(tmp_path: Path) -> None:
+    """A launcher that was killed leaves its last entries in a log of SQLite beside the ledger."""
+    output = tmp_path / "r.json"
+    ledger = Ledger.create(ledger_path(output), header())
+    ledger.record([accepted(0)])
+    beside = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    ledger.close()
+    for name, content in beside.items():  # as a kill would have left it
+        (tmp_path / name).write_bytes(content)
+    kept = move_unfinished(output)
+    assert kept is not None
+    again = Ledger.open(ledger_path(kept))
+    assert [accepted(0)] == list(again.entries())
+    again.close()
+
+
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """The command may hold the secrets of a URL."""
+    Ledger.create(tmp_path / "l", header()).close()
+    assert 0o600 == (tmp_path / "l").stat().st_mode & 0o777
 
 
 def test_a_place_that_cannot_hold_one_is_told(tmp_path: Path) -> None:

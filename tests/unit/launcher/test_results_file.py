@@ -84,6 +84,23 @@ def test_a_link_is_followed_and_a_device_is_not_replaced(tmp_path: Path) -> None
     assert Path("/dev/null").is_char_device()
 
 
+def test_only_results_make_way_for_results(tmp_path: Path) -> None:
+    """A film or a manifest whose name was typed in the wrong place is not overwritten; its permissions are kept."""
+    for name, content in (("film.mov", b"\0\0\0\x20ftyp"), ("jobs.csv", b"scenario,input\n"), ("r.json", b'{"a": 1}')):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InvalidField, match="holds no results"):
+            check_output(tmp_path / name)
+    for name in ("r.json", "r.ndjson", "r.csv", "r.parquet"):
+        (tmp_path / name).unlink(missing_ok=True)
+        for _ in range(2):
+            check_output(tmp_path / name)
+            write_results(tmp_path / name, [entry(0)])
+            (tmp_path / name).chmod(0o640)
+        check_output(tmp_path / name)
+        write_results(tmp_path / name, [entry(0)])
+        assert 0o640 == (tmp_path / name).stat().st_mode & 0o777
+
+
 def test_a_place_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> None:
     """Before the first job is sent, with the option's name; looking leaves nothing behind."""
     (tmp_path / "file").touch()

@@ -260,6 +260,14 @@ MASTERS = [
         "test_masters_at_once",
         "test_a_limit_holds_for_two_masters_at_once",
     ),
+    _postgres(
+        "a limit that is left out is written as it was found",
+        "tenants",
+        " if limit is not UNSET)",
+        ")",
+        "test_masters_at_once",
+        "test_two_limits_of_a_new_tenant_at_once_are_both_kept",
+    ),
     _store(
         "a queue is never full",
         "room",

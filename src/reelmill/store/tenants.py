@@ -13,9 +13,9 @@ from reelmill.store.doorbell import announce_work
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import IS_HELD, jobs, lanes, tenant_counts, tenants
 
-_SET = text(
+_SET = (
     "INSERT INTO tenants (name, max_running, max_queued) VALUES (:name, :max_running, :max_queued) "
-    "ON CONFLICT (name) DO UPDATE SET max_running = excluded.max_running, max_queued = excluded.max_queued"
+    "ON CONFLICT (name) DO UPDATE SET "
 )
 _ALL_LIMITS = select(tenants.c.name, tenants.c.max_running, tenants.c.max_queued).order_by(tenants.c.name)
 _LIMITS = _ALL_LIMITS.where(tenants.c.max_running.is_not(None))
@@ -36,10 +36,12 @@ def set_limit(tx: Tx, name: str, max_running: Limit = UNSET, *, max_queued: Limi
     row = tx.execute(_ALL_LIMITS.where(tenants.c.name == name).with_for_update()).one_or_none()
     asked = {"max_running": max_running, "max_queued": max_queued}
     limits = {field: getattr(row, field, None) if limit is UNSET else limit for field, limit in asked.items()}
-    if all(limit is None for limit in limits.values()):
+    if any(limit is not None for limit in limits.values()):
+        # There was no row to lock if the tenant is new: what another master says of it meanwhile stays.
+        changes = ", ".join(f"{field} = excluded.{field}" for field, limit in asked.items() if limit is not UNSET)
+        tx.execute(text(_SET + changes), {"name": name, **limits})
+    elif row is not None:
         tx.execute(delete(tenants).where(tenants.c.name == name))
-    else:
-        tx.execute(_SET, {"name": name, **limits})
 
 
 def list_tenants(tx: Tx) -> list[Tenant]:

@@ -18,7 +18,7 @@ from reelmill.store.claim import claim
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store, Tx
 from reelmill.store.submit import insert_jobs
-from reelmill.store.tenants import set_limit
+from reelmill.store.tenants import get_tenant, set_limit
 from tests.contract.conftest import new_database
 from tests.farmhand import LATER, Farmhand
 from tests.samples import LEASE, NOW, keys, new_job, new_jobs, node_info, offer, rules, settled
@@ -50,17 +50,17 @@ async def masters() -> AsyncIterator[Masters]:
 
 
 @contextmanager
-def before(tx: Tx, words: str, deed: Callable[[], object]) -> Generator[None]:
-    """Do the deed before the first statement of the transaction with these words."""
+def before(tx: Tx, words: str, deed: Callable[[], object], *, moment: str = "before") -> Generator[None]:
+    """Do the deed before, or just after, the first statement of the transaction with these words."""
     waiting = [deed]
 
     def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if words in statement and waiting:
             waiting.pop()()
 
-    event.listen(tx, "before_cursor_execute", look)
+    event.listen(tx, f"{moment}_cursor_execute", look)
     yield
-    event.remove(tx, "before_cursor_execute", look)
+    event.remove(tx, f"{moment}_cursor_execute", look)
     assert [] == waiting, f"no statement said {words}"
 
 
@@ -124,6 +124,20 @@ async def test_a_limit_holds_for_two_masters_at_once(masters: Masters) -> None:
         return len(first)
 
     assert [4, 1] == [await masters.one.store.write(work), len(await second[0])]
+
+
+@pytest.mark.parametrize("max_running", [5, None])
+async def test_two_limits_of_a_new_tenant_at_once_are_both_kept(masters: Masters, max_running: int | None) -> None:
+    """One master has looked and found no such tenant when the other sets, or takes away, the limit of another kind."""
+    meanwhile = blocking(lambda: masters.other.change(lambda tx, _: set_limit(tx, "studio", max_queued=7)))
+
+    def work(tx: Tx) -> None:
+        with before(tx, "FOR UPDATE", meanwhile, moment="after"):
+            set_limit(tx, "studio", max_running)
+
+    await masters.one.store.write(work)
+    found = await masters.one.store.read(lambda tx: get_tenant(tx, "studio"))
+    assert (max_running, 7) == (found.max_running, found.max_queued)
 
 
 async def test_a_full_queue_holds_for_two_masters_at_once(masters: Masters) -> None:

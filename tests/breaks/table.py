@@ -277,6 +277,14 @@ MASTERS = [
         "test_a_full_queue_takes_the_first_jobs_and_no_more",
     ),
     _store(
+        "a refused job makes its lane",
+        "submit",
+        "sorted({job.needs for job in placed})",
+        "sorted({job.needs for job in possible})",
+        "room",
+        "test_single_jobs_that_are_refused_leave_nothing_behind",
+    ),
+    _store(
         "known jobs need room",
         "submit",
         "refused = _take_room(tx, possible,",

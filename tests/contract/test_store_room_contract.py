@@ -6,7 +6,9 @@ import pytest
 
 from reelmill.domain.job import NewJob
 from reelmill.errors import Conflict, Full
+from reelmill.store.protocol import Tx
 from reelmill.store.room import drain_rate
+from reelmill.store.schema import metadata
 from reelmill.store.submit import Accepted, judge_jobs
 from reelmill.store.tenants import list_tenants, set_limit
 from tests.farmhand import Farmhand
@@ -35,6 +37,27 @@ async def test_a_full_queue_takes_the_first_jobs_and_no_more(farm: Farmhand) -> 
 
     assert 3 == len(await farm.claim(NODE, 3))
     assert [True] * 3 + ["queue_full"] == await offer(farm, *new_jobs(4))
+
+
+async def test_single_jobs_that_are_refused_leave_nothing_behind(farm: Farmhand) -> None:
+    """Neither a full queue nor a full tenant keeps a row of them, however new their kinds are: not even a lane."""
+    await farm.change(lambda tx, _: set_limit(tx, "studio", max_queued=0))
+    await farm.submit(new_job(queue="batch"))
+    before = await content(farm)
+
+    kinds = [new_job(scenario, node_labels={"gpu": "yes"}) for scenario in ("480p30-h264", "1080p30-h265")]
+    assert ["queue_full"] * 2 == await offer(farm, *kinds, most=0)
+    assert ["tenant_full"] == await offer(farm, new_job(tenant="studio"))
+    assert before == await content(farm)
+
+
+async def content(farm: Farmhand) -> dict[str, list[str]]:
+    """Every row of every table."""
+
+    def read(tx: Tx) -> dict[str, list[str]]:
+        return {table.name: sorted(map(str, tx.execute(table.select()))) for table in metadata.sorted_tables}
+
+    return await farm.store.read(read)
 
 
 async def test_a_batch_that_does_not_fit_is_refused_whole(farm: Farmhand) -> None:

@@ -68,27 +68,30 @@ _READY = text("""
 _labels = msgspec.json.Decoder(dict[str, str])
 
 
-def ensure_lane(tx: Tx, needs: Needs) -> int | None:
-    """The lane of jobs with these needs, which is made when there is none; None when there are `MOST_LANES` already."""
-    values = _values(needs)
-    found = tx.execute(_FIND, values).scalar_one_or_none()
-    if found is None and tx.execute(_COUNT).scalar_one() < MOST_LANES:
-        tx.execute(_INSERT, values)
-        found = tx.execute(_FIND, values).scalar_one()
+def possible_lanes(tx: Tx, wanted: Sequence[Needs]) -> dict[Needs, int | None]:
+    """The lane of jobs with each of these needs; None where `make_lane` may make one.
+
+    Those for which there would be more than `MOST_LANES` are left out, the last ones first.
+    """
+    found = {needs: _find(tx, needs) for needs in wanted}
+    missing = [needs for needs, lane_id in found.items() if lane_id is None]
+    if missing:
+        free = max(0, MOST_LANES - tx.execute(_COUNT).scalar_one())
+        for needs in missing[free:]:
+            del found[needs]
     return found
 
 
-def possible_lanes(tx: Tx, wanted: Sequence[Needs]) -> set[Needs]:
-    """Those of these needs for which `ensure_lane` would find or make a lane, asked in this order."""
-    free = MOST_LANES - tx.execute(_COUNT).scalar_one()
-    possible: set[Needs] = set()
-    for needs in wanted:
-        if tx.execute(_FIND, _values(needs)).scalar_one_or_none() is None:
-            if free <= 0:
-                continue
-            free -= 1
-        possible.add(needs)
-    return possible
+def make_lane(tx: Tx, needs: Needs) -> int:
+    """A lane for jobs with these needs; another master may have been quicker to make it."""
+    tx.execute(_INSERT, _values(needs))
+    lane_id = _find(tx, needs)
+    assert lane_id is not None, needs
+    return lane_id
+
+
+def _find(tx: Tx, needs: Needs) -> int | None:
+    return tx.execute(_FIND, _values(needs)).scalar_one_or_none()
 
 
 def needs_of(tx: Tx, sequence_number: int) -> Needs:

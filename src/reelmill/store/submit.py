@@ -13,7 +13,7 @@ from reelmill.errors import Conflict, Full
 from reelmill.store.bulk import BulkInsert
 from reelmill.store.counts import CountChange, CountKey, Place, change_counts
 from reelmill.store.doorbell import announce_work
-from reelmill.store.lanes import MOST_LANES, ensure_lane, possible_lanes
+from reelmill.store.lanes import MOST_LANES, make_lane, possible_lanes
 from reelmill.store.protocol import Tx
 from reelmill.store.room import Room
 from reelmill.store.rows import NEW_ROW_COLUMNS, SELECT_JOB, chunks, job_from_row, new_row
@@ -61,20 +61,15 @@ def insert_jobs(
     """
     by_key = _find_known(tx, new)
     fresh = _without_repeats(new, by_key)
-    lane_ids = {needs: ensure_lane(tx, needs) for needs in sorted({job.needs for job in fresh})}
-    possible = [job for job in fresh if lane_ids[job.needs] is not None]
+    lane_ids = possible_lanes(tx, sorted({job.needs for job in fresh}))
+    possible = [job for job in fresh if job.needs in lane_ids]
     refused = _take_room(tx, possible, max_queued, together=together)
-    placed = [
-        (job, lane_id) for job in possible if (lane_id := lane_ids[job.needs]) is not None and job.id not in refused
-    ]
+    placed = [job for job in possible if job.id not in refused]
+    made = {needs: lane_ids[needs] or make_lane(tx, needs) for needs in sorted({job.needs for job in placed})}
     numbers = _next_numbers(tx, len(placed))
-    rows = [
-        new_row(job, number, launch_id, lane_id, now) for (job, lane_id), number in zip(placed, numbers, strict=True)
-    ]
+    rows = [new_row(job, number, launch_id, made[job.needs], now) for job, number in zip(placed, numbers, strict=True)]
     _INSERT.run(tx, rows)
-    stored = {
-        job.id: _stored_job(job, number, launch_id, now) for (job, _), number in zip(placed, numbers, strict=True)
-    }
+    stored = {job.id: _stored_job(job, number, launch_id, now) for job, number in zip(placed, numbers, strict=True)}
     for job in possible:
         if job.idempotency_key is not None:
             said = (stored[job.id], job.fingerprint) if job.id in stored else refused[job.id]
@@ -83,7 +78,7 @@ def insert_jobs(
         tx,
         Counter(
             CountChange(CountKey("queued", job.queue, job.priority, job.scenario), launch_id, job.tenant)
-            for job, _ in placed
+            for job in placed
         ),
     )
     if placed:

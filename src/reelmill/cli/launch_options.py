@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 Count = Annotated[
-    str | None, typer.Option(metavar="N", help="How many jobs; 10k works.", show_default="1000, or 1 with --input")
+    str | None,
+    typer.Option(metavar="N", help="How many jobs; 10k works, at most 100m.", show_default="1000, or 1 with --input"),
 ]
 ScenarioName = Annotated[
     str | None,

@@ -25,6 +25,8 @@ from reelmill.launcher.threshold import Threshold
 from reelmill.launcher.workload import Workload, read_workload
 
 DEFAULT_COUNT = 1000
+MAX_COUNT = 100_000_000
+"""A launcher remembers with a byte for each job whether it has its answer."""
 MAX_AT_ONCE = 64
 MAX_BATCH = 10_000
 MAX_DELAY_MS = 3_600_000
@@ -167,12 +169,12 @@ def _plan_listing(
 
 def _choose_count(typed: str | None, file: Workload | None, default: int) -> int:
     if typed is not None:
-        return read_count("--count", typed, 1)
+        return read_count("--count", typed, 1, MAX_COUNT)
     if file is not None and file.count is not None:
         value, place = file.count
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise file.count.refuse(f"{shown(value)} is not a count; write a whole number, such as 1000 or '10k'")
-        return read_count(place, str(value), 1)
+        return read_count(place, str(value), 1, MAX_COUNT)
     return default
 
 

@@ -31,6 +31,8 @@ def only_kind(**options: Any) -> JobKind:
         ({"count": "-1"}, "--count", "the least is 1"),
         ({"count": "abc"}, "--count", "such as 1000 or 10k"),
         ({"count": "1.5"}, "--count", "whole number"),
+        ({"count": "100000001"}, "--count", "100000001 is too large; the most is 100000000"),
+        ({"count": "1000m"}, "--count", "1000m is too large; the most is 100000000"),
         ({"scenario": "1080p60-h246"}, "--scenario", "did you mean"),
         ({"queue": "lvie"}, "--queue", "did you mean 'live'"),
         ({"priority": "urgent"}, "--priority", "mixed"),

@@ -105,6 +105,7 @@ def test_a_file_of_defaults_alone_is_one_kind(tmp_path: Path) -> None:
         ("count = ", "mix.toml", "at end of document"),
         ("a = 1\nb = }", "mix.toml", "line 2"),
         ("count = 0", "mix.toml: count", "the least is 1"),
+        ('count = "1000m"', "mix.toml: count", "the most is 100000000"),
         ("count = true", "mix.toml: count", "is not a count"),
         ("seed = 'x'", "mix.toml: seed", "is not a whole number"),
         ("arrival = '200/s'", "mix.toml: arrival", "{ rate = '200/s'"),

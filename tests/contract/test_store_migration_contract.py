@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from reelmill.errors import StartupError
+from reelmill.store.identity import farm_id
 from reelmill.store.postgres import PostgresStore, read_url
 from reelmill.store.schema import REVISIONS, metadata
 from reelmill.store.sqlite import SqliteStore
@@ -50,6 +51,7 @@ async def test_an_old_database_is_upgraded_with_all_that_is_in_it(old: OldFarm) 
     after = old.content()
 
     assert [] == after.pop("tenants")
+    assert 1 == len(after.pop("farm"))
     assert [{"tenant": "default", "waiting": 3}] == after.pop("tenant_counts")  # queued, retrying, paused
     assert [{"version_num": REVISIONS[-1]}] == after.pop("alembic_version")
     assert [{"version_num": "0001"}] == before.pop("alembic_version")
@@ -94,6 +96,17 @@ async def test_an_upgraded_farm_goes_on(old: OldFarm) -> None:
     await store.stop()
 
 
+async def test_a_farm_keeps_the_id_that_it_was_given(old: OldFarm) -> None:
+    """An old one gets it with the upgrade, and no start changes it; no two farms have the same."""
+    found: list[str] = []
+    for store in (old.make_store(), old.make_store(), SqliteStore(None), SqliteStore(None)):
+        await store.start()
+        found.append(await store.read(farm_id))
+        await store.stop()
+    assert found[0] == found[1]
+    assert 3 == len(set(found))
+
+
 async def test_an_interrupted_upgrade_leaves_the_old_database(old: OldFarm) -> None:
     """All or nothing: whatever stops it, the next start begins with what was there."""
     before = old.content(), old.shape()
@@ -129,7 +142,7 @@ async def test_a_database_says_which_schema_it_has_without_being_changed(old: Ol
     assert [] == [path.name for path in tmp_path.iterdir() if path.name != "farm.db"]
 
 
-@pytest.mark.parametrize("newer", ["0004", "10000", "9999", "00015"])
+@pytest.mark.parametrize("newer", ["0005", "10000", "9999", "00015"])
 async def test_a_newer_schema_is_refused(old: OldFarm, newer: str) -> None:
     """Whatever its name sorts like; the sentence says what to do, and nothing is changed."""
     with old.engine.begin() as connection:

@@ -60,13 +60,14 @@ class ValidatedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the farm is."""
+    """How the farm is, and which it is."""
 
     status: str
     reasons: list[str]
     version: str
     media_root: str
     nodes_online: int
+    farm_id: str | None = None
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,12 +44,13 @@ _PUT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class LedgerHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. ``command`` is as typed; ``created_at`` in seconds since the epoch."""
+    """What was asked for, and of which farm. ``command`` is as typed; ``created_at`` in seconds since the epoch."""
 
     launch_id: str
     name: str | None
     plan: LaunchPlan
     master: str
+    farm_id: str | None = None
     command: list[str]
     created_at: float = msgspec.field(default_factory=time.time)
     version: str = __version__

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from reelmill.errors import Conflict, NotFound, ReelmillError, Unavailable
-from reelmill.launcher.answers import Health, JobStates, LaunchState
+from reelmill.launcher.answers import Health, JobStates
 from reelmill.launcher.client import MasterClient, path_of
 from reelmill.launcher.figures import LaunchFigures, SubmitFigures, read_figures
 from reelmill.launcher.hindrance import find_hindrance
@@ -73,7 +73,7 @@ async def run_launch(
     """
     keeps = options.output is not None and check_output(options.output)
     health = await check_health(client)
-    ledger = await _open_ledger(options, client, display, options.output if keeps else None)
+    ledger = _open_ledger(options, client, health, display, options.output if keeps else None)
     try:
         for line in describe_options(options, client.url, health):
             display.say(line)
@@ -90,15 +90,16 @@ async def check_health(client: MasterClient) -> Health:
     return health
 
 
-async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Display, output: Path | None) -> Ledger:
+def _open_ledger(
+    options: LaunchOptions, client: MasterClient, health: Health, display: Display, output: Path | None
+) -> Ledger:
     path = ledger_path(output) if output is not None else None
     if options.resume and path is not None:
         ledger = Ledger.open(path)
-        try:
-            await _check_farm(ledger, client)
-        except ReelmillError:
+        if ledger.header.farm_id not in (None, health.farm_id):  # there all of it would be new
             ledger.close()
-            raise
+            farm = f"the farm at {client.url} is not the one that this launch was sent to, at {ledger.header.master}"
+            raise NotFound(f"{farm}; say with --master where that one is now, or begin a new launch")
         return ledger
     if output is not None and (kept := move_unfinished(output)) is not None:
         display.say(
@@ -109,21 +110,10 @@ async def _open_ledger(options: LaunchOptions, client: MasterClient, display: Di
         name=options.name,
         plan=options.plan,
         master=client.url,
+        farm_id=health.farm_id,
         command=list(options.command),
     )
     return Ledger.create(path, header)
-
-
-async def _check_farm(ledger: Ledger, client: MasterClient) -> None:
-    """What one farm has accepted is not resumed on another: there it would all be new."""
-    if not ledger.totals()["accepted"] and client.url == ledger.header.master:
-        return  # nothing of it may have arrived
-    try:
-        await client.get(path_of("launches", ledger.header.launch_id), LaunchState, patience=30)
-    except NotFound as error:
-        raise NotFound(
-            f"{error}: the farm at {client.url} is not the one that it was sent to (check --master)"
-        ) from None
 
 
 class _Launch:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -29,6 +29,9 @@ _BigKey = BigInteger().with_variant(Integer, "sqlite")
 _Double = Double[float]()
 
 metadata = MetaData()
+
+farm = Table("farm", metadata, Column("id", Text, primary_key=True))
+"""One row: which farm this is."""
 
 lanes = Table(
     "lanes",

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from reelmill.errors import InvalidField, MasterUnreachable
+from reelmill.errors import InvalidField, MasterUnreachable, NotFound
 from reelmill.launcher.client import MasterClient
+from reelmill.launcher.ledger import Ledger, LedgerHeader, ledger_path
 from reelmill.launcher.options import LaunchOptions, read_plan
 from reelmill.launcher.plan import plan_jobs
 from reelmill.launcher.run import LaunchOutcome, run_launch
@@ -122,6 +123,32 @@ async def test_a_cancel_keeps_what_was_sent(farm: Farm, tmp_path: Path, display:
     resumed = await launch(farm.url, msgspec.structs.replace(wanted, resume=True), display)
     assert (0, 3_000) == (resumed.exit_code, len(await farm.jobs()))
     await assert_told(farm, entries(tmp_path))
+
+
+async def test_a_launch_goes_on_at_its_own_farm_only(tmp_path: Path, display: Memory) -> None:
+    """Even when nothing of it was accepted: another farm at the same address is refused, its own at another is not."""
+    wanted = options(tmp_path, 30, resume=True)
+    async with running_farm(tmp_path) as own, MasterClient(own.url) as client:
+        health = await client.health()
+        header = LedgerHeader(
+            launch_id=wanted.launch_id,
+            name=None,
+            plan=wanted.plan,
+            master=own.url,
+            farm_id=health.farm_id,
+            command=["reelmill", "launch"],
+        )
+        Ledger.create(ledger_path(tmp_path / "r.json"), header).close()
+        async with BadLine(own.url, 0.0, 0) as line:
+            assert 0 == (await launch(line.url, wanted, display)).exit_code
+        assert 30 == len(await own.jobs())
+    async with running_farm(tmp_path, port=int(own.url.rpartition(":")[2])) as other:
+        with pytest.raises(
+            NotFound, match=r"is not the one that this launch was sent to, at http://.*--master"
+        ) as caught:
+            await launch(other.url, wanted, display)
+        assert "\n" not in str(caught.value)
+        assert [] == await other.jobs()
 
 
 async def test_a_refused_job_does_not_stop_the_others(farm: Farm, tmp_path: Path, display: Memory) -> None:

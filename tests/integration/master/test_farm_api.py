@@ -147,9 +147,10 @@ async def test_the_catalogue_is_shown(served: Served) -> None:
 
 
 async def test_health_says_healthy_and_what_is_there(served: Served) -> None:
-    """The words that older clients look for."""
+    """The words that older clients look for, and which farm it is: whoever asks, and as long as it lives."""
     await served.submit()
     health = await served.get("/health")
+    assert health["farm_id"] == (await served.get("/health"))["farm_id"] != ""
 
     assert ("healthy", [], __version__, {"queued": 1}) == (
         *(health["status"], health["reasons"], health["version"], health["jobs"]),

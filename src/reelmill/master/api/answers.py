@@ -304,11 +304,15 @@ class CancelLaunchAnswer(msgspec.Struct, frozen=True):
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`healthy`, or `unhealthy` with the reasons; ``jobs`` by status; the queues that take no more jobs now."""
+    """`healthy`, or `unhealthy` with the reasons; ``jobs`` by status; the queues that take no more jobs now.
+
+    ``farm_id`` is null when the store does not answer.
+    """
 
     status: str
     reasons: list[str]
     version: str
+    farm_id: str | None
     media_root: str
     nodes_online: int
     full_queues: list[str]

@@ -37,6 +37,7 @@ from reelmill.master.farm import Farm
 from reelmill.master.orders import tell_canceled
 from reelmill.store.control import cancel_launch
 from reelmill.store.counts import read_counts
+from reelmill.store.identity import farm_id
 from reelmill.store.launches import Launch, get_launch, launch_timings, list_launches
 from reelmill.store.nodes import forget_node, list_nodes, set_draining
 from reelmill.store.protocol import Tx
@@ -246,10 +247,11 @@ async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]
     jobs: dict[str, int] = {}
     full: list[str] = []
     online = 0
+    which: str | None = None
     if farm.store.failed.done():
         reasons.append(farm.store.failed.result())
     try:
-        counts = await farm.store.read(read_counts)
+        which, counts = await farm.store.read(lambda tx: (farm_id(tx), read_counts(tx)))
         for key, n in counts.items():
             jobs[key.status] = jobs.get(key.status, 0) + n
         full = full_queues(counts, farm.max_queued)
@@ -261,6 +263,7 @@ async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]
         status="unhealthy" if reasons else "healthy",
         reasons=reasons,
         version=__version__,
+        farm_id=which,
         media_root=str(farm.media_root),
         nodes_online=online,
         full_queues=full,

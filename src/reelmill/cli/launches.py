@@ -16,6 +16,7 @@ from reelmill.cli.output import Format, FormatOption, local_time, show_record, s
 from reelmill.errors import InvalidField
 
 if TYPE_CHECKING:
+    from reelmill.domain.explanation import LaunchExplanation
     from reelmill.launcher.answers import LaunchHead
     from reelmill.launcher.client import MasterClient
     from reelmill.launcher.report import Report
@@ -77,14 +78,15 @@ def list_launches(
 def show_launch(launch: LaunchArgument, output: FormatOption = Format.TABLE, master: MasterOption = None) -> None:
     """Show one launch: its jobs by status, how long they waited and ran, how fast they were."""
 
-    async def work(client: MasterClient) -> dict[str, Any]:
+    async def work(client: MasterClient) -> tuple[dict[str, Any], LaunchExplanation | None]:
         from reelmill.launcher.client import path_of
-        from reelmill.launcher.launch_choice import find_launch
+        from reelmill.launcher.hindrance import explain_waiting
 
-        head = await find_launch(client, launch)
-        return await client.get(path_of("launches", head.id, "timings"))
+        head = await _find(client, launch)
+        found = await client.get(path_of("launches", head.id, "timings"))
+        return found, await explain_waiting(client, head) if output is Format.TABLE else None
 
-    found = call_master(master, work)
+    found, why = call_master(master, work)
     if output in (Format.JSON, Format.NDJSON):
         show_record(found, output)
     elif output is Format.CSV:
@@ -93,7 +95,7 @@ def show_launch(launch: LaunchArgument, output: FormatOption = Format.TABLE, mas
         row = {**_flat(found["launch"]), "wall_seconds": found["wall_seconds"]}
         show_record({**row, "jobs_per_second": found["jobs_per_second"], **flat}, output)
     else:
-        show_record(_describe(found), output)
+        show_record(_describe(found, why), output)
 
 
 def _flat(launch: dict[str, Any]) -> dict[str, Any]:
@@ -102,8 +104,9 @@ def _flat(launch: dict[str, Any]) -> dict[str, Any]:
     return row | {status: counts.get(status, 0) for status in _STATUSES}
 
 
-def _describe(found: dict[str, Any]) -> dict[str, Any]:
+def _describe(found: dict[str, Any], why: LaunchExplanation | None) -> dict[str, Any]:
     """One launch as people read it."""
+    from reelmill.launcher.hindrance import describe_waiting
     from reelmill.launcher.progress import format_rate, format_seconds
 
     launch, timings = found["launch"], found["timings"]
@@ -112,6 +115,8 @@ def _describe(found: dict[str, Any]) -> dict[str, Any]:
         shown["name"] = launch["name"]
     shown |= {"begun": local_time(launch["created_at"]), "jobs": f"{launch['total']:,}"}
     shown |= {status.replace("_", " "): f"{n:,}" for status, n in sorted(launch["counts"].items()) if n}
+    if why is not None and why.waiting:
+        shown["why"] = describe_waiting(why)
     if found["wall_seconds"] is not None:
         shown["wall"] = format_seconds(found["wall_seconds"])
     if found["jobs_per_second"] is not None:

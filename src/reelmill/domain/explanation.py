@@ -42,6 +42,22 @@ class Explanation(msgspec.Struct, frozen=True):
     nodes: list[NodeReason]
 
 
+class WaitReason(msgspec.Struct, frozen=True):
+    """Why so many jobs of a launch wait. ``blocked`` when they do until somebody adds a node or opens one."""
+
+    jobs: int
+    blocked: bool
+    reason: str
+
+
+class LaunchExplanation(msgspec.Struct, frozen=True):
+    """Why the waiting jobs of a launch do; of very many, only the first are looked at, and ``is_all`` is false."""
+
+    launch_id: str
+    is_all: bool
+    waiting: list[WaitReason]
+
+
 class KeptFor(NamedTuple):
     """The job for which a node is kept, and since when it was passed over (seconds since the epoch)."""
 
@@ -77,13 +93,37 @@ def explain(job: Job, needs: Needs, around: Surroundings) -> Explanation:
     return Explanation(job.id, job.status, _summarise(job, needs, waits, around), around.ahead, reasons)
 
 
+def find_obstacle(nodes: Sequence[Node], needs: Needs) -> str | None:
+    """Why none of these nodes, all that are not offline, gives such jobs any hope; None when one does."""
+    if not nodes:
+        return "no node is online"
+    able = [node for node in nodes if can_run(node.capabilities, needs)]
+    if not able:
+        return f"no node has {_lack([node.capabilities for node in nodes], needs)}"
+    return _describe_closed(able, "them") if all(node.obstacle is not None for node in able) else None
+
+
+def explain_many(first: Job, needs: Needs, around: Surroundings) -> str:
+    """Why jobs like ``first``, which goes before the others, do not run though some node may run them."""
+    waits = _wait_of_its_own(first, around)
+    if waits is not None:
+        return waits
+    able = [room for room in around.nodes if can_run(room.node.capabilities, needs) and room.node.obstacle is None]
+    if len(able) == 1:
+        reason = _judge(first, needs, able[0], None, around._replace(ahead=0))[1]
+    else:
+        taken, units = sum(room.units for room in able), sum(room.node.capabilities.units for room in able)
+        reason = f"busy: {taken:,} of {units:,} units of {len(able):,} nodes"
+    return f"{_count(around.ahead)} before them; {reason}" if around.ahead else reason
+
+
 def find_block(nodes: Sequence[Capabilities], needs: Needs) -> str | None:
     """Why none of these nodes, all that are online, can ever run such a job; None when one can."""
     if not nodes:
         return "no node is online"
     if any(can_run(node, needs) for node in nodes):
         return None
-    return f"no node of this farm can run it: it {_lack(nodes, needs)}"
+    return f"no node of this farm can run it: it needs {_lack(nodes, needs)}"
 
 
 class Outlook:
@@ -142,27 +182,27 @@ def _summarise(job: Job, needs: Needs, waits: str | None, around: Surroundings) 
         return "; ".join(reason for reason in (waits, blocked) if reason is not None)
     able = [room for room in around.nodes if can_run(room.node.capabilities, needs)]
     if all(room.node.obstacle is not None for room in able):
-        return _describe_closed([room.node for room in able])
+        return _describe_closed([room.node for room in able], "it")
     if around.ahead:
         return f"waits for room: {_count(around.ahead)} before it"
     kept = [room.node.name for room in able if _is_kept_for(room, job)]
     return "waits for room: it is the next one" + (f", and {', '.join(kept)} is kept for it" if kept else "")
 
 
-def _describe_closed(nodes: Sequence[Node]) -> str:
-    """Of nodes that could run the job but take none: how one takes jobs again."""
+def _describe_closed(nodes: Sequence[Node], what: str) -> str:
+    """Of nodes that could run ``what`` but take no jobs: how one takes some again."""
     troubled = [f"{node.name} {node.obstacle}" for node in nodes if node.status == "online"]
     if troubled:
-        return f"every node that can run it takes no jobs now; {'; '.join(troubled)}"
+        return f"every node that can run {what} takes no jobs now; {'; '.join(troubled)}"
     drained = ", ".join(node.name for node in nodes if node.status == "draining")
     advice = f"`reelmill nodes resume` lets one take jobs again ({drained})" if drained else "start a worker again"
-    return f"every node that can run it is {' or '.join(sorted({node.status for node in nodes}))}; {advice}"
+    return f"every node that can run {what} is {' or '.join(sorted({node.status for node in nodes}))}; {advice}"
 
 
 def _judge(job: Job, needs: Needs, room: NodeRoom, waits: str | None, around: Surroundings) -> tuple[bool, str]:
     capabilities = room.node.capabilities
     if not can_run(capabilities, needs):
-        return False, _lack([capabilities], needs)
+        return False, f"needs {_lack([capabilities], needs)}"
     if room.node.obstacle is not None:
         return False, room.node.obstacle
     if waits is not None:
@@ -188,15 +228,15 @@ def _is_kept_for(room: NodeRoom, job: Job) -> bool:
 
 
 def _lack(nodes: Sequence[Capabilities], needs: Needs) -> str:
-    """What none of the nodes has; both the encoder and the labels when no node has all of it."""
+    """What is needed and none of the nodes has; both the encoder and the labels when no node has all of it."""
     encoder = f"an encoder for {needs.codec}"
     if needs.engine != "auto":
         encoder = f"{needs.engine} with {encoder}"
     lacking = [] if any(encodes(node, needs) for node in nodes) else [encoder]
     absent = [pair for pair in needs.node_labels if not any(node.labels.get(pair[0]) == pair[1] for node in nodes)]
     if lacking or absent:
-        return "needs " + " and ".join(lacking + _name_labels(absent))
-    return "needs " + " and ".join([encoder, *_name_labels(needs.node_labels)]) + " on one node"
+        return " and ".join(lacking + _name_labels(absent))
+    return " and ".join([encoder, *_name_labels(needs.node_labels)]) + " on one node"
 
 
 def _name_labels(labels: Sequence[tuple[str, str]]) -> list[str]:

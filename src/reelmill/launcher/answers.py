@@ -156,24 +156,6 @@ class JobStates(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
-class WaitingJob(msgspec.Struct, frozen=True):
-    """A job of which only its id matters."""
-
-    id: str
-
-
-class WaitingJobs(msgspec.Struct, frozen=True):
-    """A page of them."""
-
-    jobs: list[WaitingJob]
-
-
-class WhyWaiting(msgspec.Struct, frozen=True):
-    """Why a job does not run."""
-
-    summary: str
-
-
 class AskedLength(msgspec.Struct, frozen=True):
     """How long a job's media is to be, in seconds; None when its input decides."""
 

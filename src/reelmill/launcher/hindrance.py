@@ -1,4 +1,4 @@
-"""Why jobs of a launch would wait for ever as things are: no node that takes jobs can run them."""
+"""Why jobs of a launch wait, and for what they would wait for ever: no node that takes jobs can run them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Sequence
 import msgspec
 
 from reelmill.domain.capability import Needs, can_run
+from reelmill.domain.explanation import LaunchExplanation
 from reelmill.errors import ReelmillError
-from reelmill.launcher.answers import LaunchState, NodeState, NodeStates, WaitingJobs, WhyWaiting
+from reelmill.launcher.answers import LaunchHead, LaunchState, NodeState, NodeStates
 from reelmill.launcher.client import MasterClient, path_of
 from reelmill.launcher.plan import Demand, LaunchPlan
 from reelmill.launcher.progress import Display
 
 LOOK_SECONDS = 5.0
-_IN_ORDER = ("waits for room", "waits for its retry", "the job ")
-"""How the master's words begin for a job that only has to be patient."""
 
 
 class Hindrance(msgspec.Struct, frozen=True):
@@ -85,45 +84,49 @@ def _any_carries(nodes: Sequence[NodeState], name: str, value: str) -> bool:
     return any(node.capabilities.labels.get(name) == value for node in nodes)
 
 
+def describe_waiting(found: LaunchExplanation) -> str:
+    """``"300 are blocked: no node has …; 12 wait: busy: 4 of 4 units, 1 needed"``; empty when none waits."""
+    reasons = "; ".join(
+        f"{wait.jobs:,} {_verb(wait.jobs, blocked=wait.blocked)}: {wait.reason}" for wait in found.waiting
+    )
+    return reasons if found.is_all else f"of the first {sum(wait.jobs for wait in found.waiting):,}: {reasons}"
+
+
+def _verb(count: int, *, blocked: bool) -> str:
+    if blocked:
+        return "is blocked" if count == 1 else "are blocked"
+    return "waits" if count == 1 else "wait"
+
+
+async def explain_waiting(client: MasterClient, state: LaunchState | LaunchHead) -> LaunchExplanation | None:
+    """Why jobs of the launch wait; None when none does, or the master cannot say."""
+    if not state.counts.get("queued", 0) + state.counts.get("retrying", 0):
+        return None
+    try:
+        return await client.get(path_of("launches", state.id, "explain"), LaunchExplanation)
+    except ReelmillError:
+        return None
+
+
 class Lookout:
-    """Looks now and then why jobs wait, and says each reason once.
+    """Looks now and then why jobs wait, and says once of each reason that mere patience does not cure."""
 
-    Knowing the plan, it looks at what the nodes can do; without it, it asks why the first job that waits does.
-    """
-
-    def __init__(self, client: MasterClient, plan: LaunchPlan | None, display: Display) -> None:
+    def __init__(self, client: MasterClient, display: Display) -> None:
         self._client = client
-        self._plan = plan
         self._display = display
-        self._told: str | None = None
-        self._reason: str | None = None
+        self._told: set[str] = set()
+        self._reason = ""
         self._next = 0.0
 
-    async def look(self, state: LaunchState) -> str | None:
-        """Why the open jobs wait; None when some of them run, or nothing hinders them."""
-        waiting = state.counts.get("queued", 0) + state.counts.get("retrying", 0)
-        if not waiting or waiting != state.open:
-            self._reason = None
-            return None
+    async def look(self, state: LaunchState) -> str:
+        """Why jobs wait; empty when none does, or it is not known."""
         now = asyncio.get_running_loop().time()
         if now >= self._next:
             self._next = now + LOOK_SECONDS
-            self._reason = await self._find_reason(state)
-            if self._reason is not None and self._reason != self._told:
-                self._told = self._reason
-                self._display.say(f"{waiting:,} of {state.total:,} jobs wait: {self._reason}", "warning")
+            found = await explain_waiting(self._client, state)
+            self._reason = "" if found is None else describe_waiting(found)
+            for wait in found.waiting if found is not None else ():
+                if wait.blocked and wait.reason not in self._told:
+                    self._told.add(wait.reason)
+                    self._display.say(f"{wait.jobs:,} of {state.total:,} jobs wait: {wait.reason}", "warning")
         return self._reason
-
-    async def _find_reason(self, state: LaunchState) -> str | None:
-        if self._plan is not None:
-            found = await find_hindrance(self._client, self._plan)
-            return found.reason if found is not None else None
-        try:
-            params = {"launch": state.id, "status": "queued,retrying", "limit": 1, "fields": "id"}
-            first = (await self._client.get("/jobs", WaitingJobs, params)).jobs
-            if not first:
-                return None
-            summary = (await self._client.get(path_of("jobs", first[0].id, "explain"), WhyWaiting)).summary
-        except ReelmillError:
-            return None
-        return None if summary.startswith(_IN_ORDER) else summary

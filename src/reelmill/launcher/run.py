@@ -196,7 +196,7 @@ class _Launch:
         """How the launch ended; None when it was left, or when watching failed."""
         launch_id = self._ledger.header.launch_id
         try:
-            return await watch_launch(self._client, launch_id, self._display, self._stop, plan=self._plan)
+            return await watch_launch(self._client, launch_id, self._display, self._stop)
         except asyncio.CancelledError:
             self._stop.set()
         except ReelmillError as error:

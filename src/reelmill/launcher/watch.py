@@ -10,7 +10,6 @@ from reelmill.errors import Unavailable
 from reelmill.launcher.answers import JobState, JobStates, LaunchState, LaunchTimings
 from reelmill.launcher.client import MasterClient, path_of, pause
 from reelmill.launcher.hindrance import Lookout
-from reelmill.launcher.plan import LaunchPlan
 from reelmill.launcher.progress import Display
 from reelmill.launcher.work_left import WorkLeft
 
@@ -46,16 +45,14 @@ async def watch_launch(
     display: Display,
     stop: asyncio.Event,
     *,
-    plan: LaunchPlan | None = None,
     every: float = POLL_SECONDS,
     outage: float = OUTAGE_SECONDS,
 ) -> LaunchEnd | None:
     """Poll until every job of the launch has ended; None when ``stop`` came first.
 
-    It says how fast the work gets done and between when and when it will be, and when jobs wait for something that no
-    node has.
+    It says how fast the work gets done and between when and when it will be, and why jobs wait.
     """
-    lookout, work = Lookout(client, plan, display), WorkLeft(client)
+    lookout, work = Lookout(client, display), WorkLeft(client)
     loop = asyncio.get_running_loop()
     state = await _ask(client, launch_id, display, stop, every, outage)
     if state is None:

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy import bindparam, func, select, text, tuple_
 from sqlalchemy.exc import NoResultFound
 
-from reelmill.domain.capability import can_run, units_on
-from reelmill.domain.explanation import MOST_AHEAD, Explanation, KeptFor, NodeRoom, Surroundings, explain
+from reelmill.domain.capability import Needs, can_run, units_on
+from reelmill.domain.explanation import (
+    MOST_AHEAD,
+    Explanation,
+    KeptFor,
+    LaunchExplanation,
+    NodeRoom,
+    Surroundings,
+    WaitReason,
+    explain,
+    explain_many,
+    find_obstacle,
+)
 from reelmill.domain.job import Job, order_rank
 from reelmill.domain.node import Node
 from reelmill.errors import NotFound
 from reelmill.store.claim import PATIENCE_SECONDS
-from reelmill.store.lanes import Lane, needs_of, ready_lanes
+from reelmill.store.lanes import Lane, needs_of, read_needs, ready_lanes
+from reelmill.store.listing import get_job
 from reelmill.store.nodes import list_nodes
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import IS_HELD, IS_READY, jobs, lanes
@@ -35,10 +47,49 @@ _AHEAD = select(func.count()).select_from(
     .limit(MOST_AHEAD + 1)
     .subquery()
 )
+# The first that wait, of the launch alone: in very large ones it is no use to count them all.
+_WAITING = text(
+    "SELECT w.rank, w.ready, min(w.sequence_number), count(*), l.engine, l.codec, l.cost, l.tenant, l.node_labels "
+    "FROM (SELECT rank, ready, sequence_number, lane_id FROM jobs "
+    "WHERE launch_id = :launch_id AND status IN ('queued', 'retrying') ORDER BY sequence_number LIMIT :most) w "
+    "JOIN lanes l ON l.id = w.lane_id GROUP BY w.lane_id, w.rank, w.ready, l.engine, l.codec, l.cost, l.tenant, "
+    "l.node_labels ORDER BY w.rank, 3"
+)
+
+
+def explain_launch(tx: Tx, launch_id: str, now: float) -> LaunchExplanation:
+    """Why the waiting jobs of the launch do not run at ``now``: what blocks some, and what the first of the rest says.
+
+    Jobs of one lane share their fate, so only the first of those that a node may run is looked at by itself.
+    """
+    found = tx.execute(_WAITING, {"launch_id": launch_id, "most": MOST_AHEAD}).all()
+    nodes = [node for node in list_nodes(tx, now) if node.status != "offline"]
+    blocked: Counter[str] = Counter()
+    patient: Counter[bool] = Counter()
+    first: dict[bool, int] = {}
+    for _, ready, number, count, *needs in found:
+        obstacle = find_obstacle(nodes, read_needs(*needs))
+        if obstacle is not None:
+            blocked[obstacle] += count
+        else:
+            patient[bool(ready)] += count
+            first.setdefault(bool(ready), number)
+    waiting = [WaitReason(count, True, reason) for reason, count in blocked.most_common()]
+    for ready, number in first.items():
+        job = get_job(tx, str(number))
+        if job is not None:  # on PostgreSQL another master may have forgotten it meanwhile
+            needs, around = _survey(tx, job, now)
+            waiting.append(WaitReason(patient[ready], False, explain_many(job, needs, around)))
+    return LaunchExplanation(launch_id, sum(row[3] for row in found) < MOST_AHEAD, waiting)
 
 
 def explain_job(tx: Tx, job: Job, now: float) -> Explanation:
     """Why the job does not run at ``now``; costs the same however many jobs there are. NotFound when it is gone."""
+    return explain(job, *_survey(tx, job, now))
+
+
+def _survey(tx: Tx, job: Job, now: float) -> tuple[Needs, Surroundings]:
+    """What the job needs, and what decides whether it runs at ``now``."""
     try:
         needs = needs_of(tx, job.sequence_number)
     except NoResultFound:  # on PostgreSQL each statement sees what others have committed by then
@@ -51,7 +102,7 @@ def explain_job(tx: Tx, job: Job, now: float) -> Explanation:
     around = Surroundings(
         _look_at(tx, nodes, rivals, job, now), get_tenant(tx, job.tenant), _count_ahead(tx, job, rivals), now
     )
-    return explain(job, needs, around)
+    return needs, around
 
 
 def _look_at(tx: Tx, nodes: Sequence[Node], rivals: Sequence[Lane], job: Job, now: float) -> list[NodeRoom]:

@@ -96,12 +96,12 @@ def _find(tx: Tx, needs: Needs) -> int | None:
 
 def needs_of(tx: Tx, sequence_number: int) -> Needs:
     """What that job needs."""
-    return _needs(*tx.execute(_OF_JOB, {"number": sequence_number}).one())
+    return read_needs(*tx.execute(_OF_JOB, {"number": sequence_number}).one())
 
 
 def ready_lanes(tx: Tx) -> list[Lane]:
     """The lanes in which a job waits that could run now; those in which none does cost nothing."""
-    return [Lane(Waiting(*row[:5]), _needs(*row[5:10]), bool(row[10])) for row in tx.execute(_READY).all()]
+    return [Lane(Waiting(*row[:5]), read_needs(*row[5:10]), bool(row[10])) for row in tx.execute(_READY).all()]
 
 
 def read_lanes(tx: Tx, lane_ids: Collection[int], most: int) -> list[Waiting]:
@@ -146,7 +146,8 @@ def _values(needs: Needs) -> dict[str, object]:
     return {**needs._asdict(), "node_labels": msgspec.json.encode(dict(needs.node_labels)).decode()}
 
 
-def _needs(engine: str, codec: str, cost: int, tenant: str, node_labels: str) -> Needs:
+def read_needs(engine: str, codec: str, cost: int, tenant: str, node_labels: str) -> Needs:
+    """What the columns of a lane say that its jobs need."""
     return Needs(engine, codec, cost, tenant, read_node_labels(node_labels))
 
 

@@ -82,6 +82,30 @@ async def test_launches_are_listed_and_shown(farm: FarmUnderTest, tmp_path: Path
     assert 2 == len(json.loads(out))
 
 
+async def test_show_and_watch_say_why_jobs_wait(farm: FarmUnderTest, tmp_path: Path) -> None:
+    """Those that no node can run, with what is missing, and those that wait for room; watch warns of the first."""
+    unfit = {"scenario": "480p30-h264", "engine": "gstreamer", "parameters": {"duration": 1}}
+    await launch(farm, "0191-stuck", *[LONG] * 5, *[unfit] * 3)
+    running = (await farm.get("/jobs?launch=0191-stuck"))["jobs"][:2]
+    for job in running:
+        await farm.running(job)
+    _, out, _ = await run(farm, tmp_path, "launches", "show", "latest")
+    lacking = "no node has gstreamer with an encoder for h264"
+    why = f"3 are blocked: {lacking}; 3 wait: busy: 2 of 2 units, 1 needed"
+    assert [why] == [line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("why ")]
+
+    process = await start(farm, tmp_path, "launches", "watch", "latest")
+    assert process.stderr is not None
+    assert f"warning: 3 of 8 jobs wait: {lacking}\n" == (await process.stderr.readline()).decode()
+    while why not in (await process.stderr.readline()).decode():
+        pass
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    await run(farm, tmp_path, "launches", "cancel", "latest")
+    _, out, _ = await run(farm, tmp_path, "launches", "show", "latest")
+    assert "why" not in out
+
+
 async def test_the_report_tells_how_to_repeat_the_launch(farm: FarmUnderTest, tmp_path: Path) -> None:
     """The command comes from the ledger beside the results, with the seed that was drawn; so do the rejected."""
     asked = ["--count", "2", "--scenario", "480p30-h264", "--duration", "0.2", "--wait"]

@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from reelmill.store import selection
 from reelmill.store.attempts import beat, expire_leases
 from reelmill.store.claim import claim, next_due
-from reelmill.store.explain import explain_job
+from reelmill.store.explain import explain_job, explain_launch
 from reelmill.store.lanes import read_lanes
 from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.postgres import PostgresStore
@@ -61,6 +61,7 @@ WORKS: dict[str, Work] = {
     "sweep": lambda tx: expire_leases(tx, 10, rules(1000)),
     "page": lambda tx: list_jobs(tx, JobFilter(), after=3, limit=2),
     "explain": _explain,
+    "explain of a launch": lambda tx: explain_launch(tx, "spring", 0.0),
     **{f"page of {what}": _page_of(wanted) for what, wanted in FILTERS.items()},
 }
 

@@ -12,6 +12,7 @@ from litestar import Controller, MediaType, Request, Response, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
 from reelmill import __version__
+from reelmill.domain.explanation import LaunchExplanation
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
@@ -37,6 +38,7 @@ from reelmill.master.farm import Farm
 from reelmill.master.orders import tell_canceled
 from reelmill.store.control import cancel_launch
 from reelmill.store.counts import read_counts
+from reelmill.store.explain import explain_launch
 from reelmill.store.identity import farm_id
 from reelmill.store.launches import Launch, get_launch, launch_timings, list_launches
 from reelmill.store.nodes import forget_node, list_nodes, set_draining
@@ -87,6 +89,13 @@ class LaunchesController(Controller):
         completed = launch.counts.get("completed", 0)
         rate = completed / wall if wall else None
         return LaunchTimingsAnswer(launch=launch, wall_seconds=wall, jobs_per_second=rate, timings=timings)
+
+    @get("/{launch_id:str}/explain")
+    async def explain(self, farm: TheFarm, launch_id: FromPath[str]) -> LaunchExplanation:
+        """Say why the waiting jobs of a launch do not run: how many, whether any node ever will run them, and why."""
+        await _find_launch(farm, launch_id)
+        now = farm.clock.now()
+        return await farm.store.read(lambda tx: explain_launch(tx, launch_id, now))
 
     @post("/{launch_id:str}/cancel", status_code=200)
     async def cancel(self, farm: TheFarm, launch_id: FromPath[str]) -> CancelLaunchAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from reelmill.errors import InvalidField, ReelmillError
 from reelmill.launcher.manifest_rows import BrokenManifest, Row, read_csv, read_json, read_ndjson
 from reelmill.launcher.payload import JobPayload
 from reelmill.launcher.plan import Demand, Manifest
+from reelmill.launcher.progress import format_count
 from reelmill.launcher.row import RowReader
 from reelmill.launcher.spool import SpoolWriter
 from reelmill.launcher.totals import Tally
@@ -29,6 +31,7 @@ _READERS: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
     ".json": read_json,
 }
 _SHOWN = 5
+_SHOWN_PLACES = 3
 _MOST_DEMANDS = 1000
 """So many different needs are told of; beyond, what hinders some of the jobs is found out when they wait."""
 
@@ -42,7 +45,7 @@ PlacedJob = tuple[str, JobPayload | InvalidField]
 def read_manifest(source: str, reader: RowReader, spool: Path, is_done: IsDone | None = None) -> Manifest:
     """The jobs of ``source`` (``-`` is standard input), checked and spooled, but those that ``is_done`` says are.
 
-    InvalidField with the first few mistakes, each with its line, when any row is wrong; then nothing is spooled.
+    InvalidField with the first few mistakes, each with its lines, when any row is wrong; then nothing is spooled.
     """
     if source == STDIN:
         if sys.stdin.isatty():
@@ -96,7 +99,7 @@ def keep_jobs(
     source: str, jobs: Iterable[PlacedJob], spool: Path, option: str, is_done: IsDone | None = None
 ) -> Manifest:
     """Spool these jobs; InvalidField, and no spool, when one of them is wrong or two write the same output."""
-    tally, demands, mistakes = Tally(), dict[tuple[object, ...], Demand](), _Mistakes(option)
+    tally, demands, mistakes = Tally(), dict[tuple[object, ...], Demand](), _Mistakes(option, source)
     skipped = 0
     with SpoolWriter(spool) as writer, closing(_Outputs()) as outputs:
         for place, job in jobs:
@@ -129,23 +132,38 @@ def keep_jobs(
 
 
 class _Mistakes:
-    """What is wrong, of which the first few are kept."""
+    """What is wrong: the first few different mistakes, each with the first few of its places."""
 
-    def __init__(self, option: str) -> None:
+    def __init__(self, option: str, source: str) -> None:
         self._option = option
-        self._first: list[str] = []
+        self._source = source
+        self._first: dict[str, list[str]] = {}
+        self._counts: Counter[str] = Counter()
         self.count = 0
 
     def add(self, place: str, error: InvalidField) -> None:
         self.count += 1
-        if len(self._first) < _SHOWN:
-            self._first.append(f"{place}: {error}")
+        said = str(error)
+        if said not in self._first and len(self._first) == _SHOWN:
+            return
+        places = self._first.setdefault(said, [])
+        self._counts[said] += 1
+        if len(places) < _SHOWN_PLACES:
+            places.append(place.removeprefix(f"{self._source}:") if places else place)
 
     def check(self) -> None:
         """InvalidField when anything was wrong."""
-        if self.count:
-            more = f"; and {self.count - _SHOWN:,} more" if self.count > _SHOWN else ""
-            raise InvalidField(self._option, "; ".join(self._first) + more)
+        if not self.count:
+            return
+        told = [f"{self._name_places(said)}: {said}" for said in self._first]
+        others = self.count - self._counts.total()
+        raise InvalidField(
+            self._option, "; ".join(told) + (f"; and {format_count(others, 'other mistake')}" if others else "")
+        )
+
+    def _name_places(self, said: str) -> str:
+        more = self._counts[said] - len(self._first[said])
+        return ", ".join(self._first[said]) + (f" and {more:,} more" if more else "")
 
 
 class _Outputs:

@@ -153,12 +153,22 @@ def test_a_mistake_names_the_line(tmp_path: Path, content: str | bytes, name: st
     assert [name] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_the_first_five_mistakes_are_told_and_how_many_more(tmp_path: Path) -> None:
-    """A manifest with one wrong column is not a flood."""
+def test_equal_mistakes_are_told_once(tmp_path: Path) -> None:
+    """A manifest with one wrong column is not a flood: each mistake with its first lines, and how many more have it."""
+    rows = ["lvie,1", "batch,x"] * 2 + ["lvie,1"] * 1231
     with pytest.raises(InvalidField) as caught:
-        plan_of(tmp_path, "queue\n" + "lvie\n" * 1234)
+        plan_of(tmp_path, "queue,duration\n" + "\n".join(rows))
+    queue, duration = str(caught.value).split("; " + str(tmp_path))
+    assert queue.startswith(f"--from: {tmp_path}/jobs.csv:2, 4, 6 and 1,230 more: queue: unknown queue 'lvie'")
+    assert duration.startswith("/jobs.csv:3, 5: duration: ")
+
+
+def test_the_first_five_mistakes_are_told_and_how_many_others(tmp_path: Path) -> None:
+    """A manifest in which every row has a mistake of its own is no flood either."""
+    with pytest.raises(InvalidField) as caught:
+        plan_of(tmp_path, "queue\n" + "\n".join(f"q{n}" for n in range(2, 1236)))
     assert [f"jobs.csv:{n}: " in str(caught.value) for n in range(1, 9)] == [n in range(2, 7) for n in range(1, 9)]
-    assert str(caught.value).endswith("; and 1,229 more")
+    assert str(caught.value).endswith("; and 1,229 other mistakes")
 
 
 def test_the_plan_replays_what_was_checked(tmp_path: Path) -> None:

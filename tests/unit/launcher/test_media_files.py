@@ -82,7 +82,7 @@ def test_outputs_are_named_by_the_template(media: Path) -> None:
 
 def test_two_inputs_with_one_output_are_refused(media: Path) -> None:
     """Before one overwrites the other."""
-    with pytest.raises(InvalidField, match=r"b\.mov: output: 'x/mov\.mp4' is that of .*a\.mov too"):
+    with pytest.raises(InvalidField, match=r"b\.mov, .*link\.mov: output: 'x/mov\.mp4' is that of .*a\.mov too"):
         plan_of(media, "*.mov", output_name="x/{ext}.mp4")
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reelmill.domain.suggestion import unknown_name
@@ -78,11 +82,29 @@ def _inner_commands(group: Any) -> Iterator[str]:
 
 
 def _extra_words(words: str, context: Any) -> str:
+    if context.command_path == "reelmill launch" and (advice := _unquoted_pattern(sys.argv[1:])):
+        return advice
     takes = [_name(parameter) for parameter in context.command.params if not _is_option(parameter)]
     sentence = f"`{context.command_path}` takes {_spoken(takes)}, so {_quote(words)} is too much"
     if words.isdigit() and any("--count" in parameter.opts for parameter in context.command.params):
         sentence += f"; did you mean --count {words}?"
     return sentence
+
+
+def _unquoted_pattern(argv: list[str]) -> str | None:
+    """How to quote what the shell has made several files of; None when several files is not what --input was given."""
+    begin = argv.index("--input") + 1 if "--input" in argv else len(argv)
+    end = next((n for n in range(begin, len(argv)) if argv[n].startswith("-")), len(argv))
+    files = [Path(word) for word in argv[begin:end]]
+    if len(files) < 2 or not all(file.exists() for file in files) or len({file.is_absolute() for file in files}) > 1:
+        return None
+    parents, suffixes = {str(file.parent) for file in files}, {file.suffix for file in files}
+    pattern = Path(os.path.commonpath(parents)) / ("*" if len(parents) == 1 else "**/*")
+    meant = str(pattern) + (suffixes.pop() if len(suffixes) == 1 else "")
+    command = shlex.join(["reelmill", *argv[:begin], meant, *argv[end:]])
+    return (
+        f"--input takes one file or pattern, and the shell has made {len(files):,} files of it; quote it: `{command}`"
+    )
 
 
 def _spoken(takes: Sequence[str]) -> str:

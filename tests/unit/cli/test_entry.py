@@ -93,6 +93,35 @@ def test_wrong_usage_is_one_line_of_our_own(
     assert f"error: {sentence}" == line[: len(f"error: {sentence}")]
 
 
+@pytest.mark.parametrize(
+    ("words", "corrected"),
+    [
+        ("--input in/a.mov in/b.mov --scenario x", "reelmill launch --input 'in/*.mov' --scenario x"),
+        ("--count 2 --input in/a.mov in/b.mov in/c.txt", "reelmill launch --count 2 --input 'in/*'"),
+        ("--input in/a.mov in/deep/d.mov", "reelmill launch --input 'in/**/*.mov'"),
+        ("--input e.mov in/a.mov", "reelmill launch --input '**/*.mov'"),
+        ("--input in/a.mov 500", None),
+        ("--input in/a.mov --verbose in/b.mov", None),
+    ],
+)
+def test_a_pattern_that_the_shell_expanded_is_told_with_the_corrected_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    words: str,
+    corrected: str | None,
+) -> None:
+    """Several files behind --input were a pattern without quotes; any other word too many is just that."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("e.mov", "in/a.mov", "in/b.mov", "in/c.txt", "in/deep/d.mov"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert 2 == type_in(monkeypatch, "launch", *words.split())
+    [line] = capsys.readouterr().err.splitlines()
+    assert corrected is None or f"quote it: `{corrected}`; see" in line
+    assert (corrected is None) == ("is too much" in line)
+
+
 def test_the_help_names_each_argument_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """`JOB...`, not `JOB......`."""
     assert 0 == type_in(monkeypatch, "jobs", "cancel", "--help")

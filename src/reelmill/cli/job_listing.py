@@ -31,10 +31,11 @@ Tenants = Annotated[list[str] | None, _filter("NAME", "Names of tenants")]
 Nodes = Annotated[list[str] | None, _filter("NODE", "Names or ids of nodes")]
 
 _COLUMNS = [
-    *("number", "scenario", "queue", "priority", "status", "progress", "speed", "node", "file", "submitted"),
+    *("number", "status", "done", "scenario", "queue", "priority", "speed", "node", "file", "submitted"),
     "error_code",
 ]
-_EXPENDABLE = ["speed", "node", "priority", "submitted", "queue", "file", "error_code", "progress", "scenario"]
+_EXPENDABLE = ["speed", "node", "priority", "submitted", "queue", "error_code", "file", "done", "scenario"]
+_BRIEF = {"file": 12}
 _FIELDS = (
     *("id", "sequence_number", "scenario", "queue", "priority", "status", "progress", "speed", "node_name"),
     *("parameters", "result", "created_at", "error_code", "blocked"),
@@ -111,7 +112,7 @@ async def _check_node(client: MasterClient, name: str) -> None:
 
 async def _show(client: MasterClient, params: dict[str, str | int], most: int | None, output: Format) -> int:
     table = output is Format.TABLE
-    writer = make_writer(_COLUMNS if table else _CSV_COLUMNS, output, expendable=_EXPENDABLE)
+    writer = make_writer(_COLUMNS if table else _CSV_COLUMNS, output, expendable=_EXPENDABLE, brief=_BRIEF)
     count = 0
     async for jobs in read_jobs(client, params, most):
         writer.write([_row(job) for job in jobs] if table else jobs)
@@ -139,7 +140,7 @@ def _row(job: dict[str, Any]) -> dict[str, Any]:
     return {
         **job,
         "number": job["sequence_number"],
-        "progress": f"{job['progress']:.0f}%",
+        "done": f"{job['progress']:.0f}%",
         "status": f"{job['status']}, blocked" if job["blocked"] else job["status"],
         "speed": "" if speed is None else f"{speed:.3g}x",
         "node": job["node_name"],

@@ -39,7 +39,9 @@ ThresholdOption = Annotated[
 
 _STATUSES = ("completed", "failed", "timed_out", "canceled")
 _COLUMNS = ["id", "name", "begun", "total", "open", *_STATUSES]
-_EXPENDABLE = ["canceled", "timed_out", "begun", "name", "failed", "open"]
+_EXPENDABLE = ["begun", "completed", "canceled", "timed_out", "name", "failed"]
+_BRIEF = {"id": 13, "name": 12}
+"""Two launches that share so much of their ids began in the same millisecond."""
 _SPREADS = ("queue_wait", "run_time", "speed")
 EXIT_SOME_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -69,7 +71,7 @@ def list_launches(
     if output is Format.TABLE:
         rows = [{**row, "begun": local_time(row["created_at"])} for row in rows]
     columns = _COLUMNS if output is Format.TABLE else ["id", "name", "created_at", "total", "open", *_STATUSES]
-    show_rows(rows, columns, output, expendable=_EXPENDABLE)
+    show_rows(rows, columns, output, expendable=_EXPENDABLE, brief=_BRIEF)
     if not found:
         typer.echo("no launches yet", err=True)
 

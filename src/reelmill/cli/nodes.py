@@ -17,7 +17,8 @@ nodes_app = typer.Typer(help="The machines that run jobs.", no_args_is_help=True
 NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="The node's name or id.")]
 
 _COLUMNS = ["name", "status", "trouble", "units", "running_jobs", "engines", "labels", "version", "last_seen", "id"]
-_EXPENDABLE = ["id", "version", "last_seen", "engines", "labels", "running_jobs", "trouble"]
+_TABLE_COLUMNS = ["running" if column == "running_jobs" else column for column in _COLUMNS]
+_EXPENDABLE = ["id", "version", "last_seen", "engines", "labels", "units", "running", "trouble"]
 
 
 @nodes_app.command("list")
@@ -27,8 +28,10 @@ def list_nodes(output: FormatOption = Format.TABLE, master: MasterOption = None)
     if output in (Format.TABLE, Format.CSV):
         nodes = [_flat(node) for node in nodes]
     if output is Format.TABLE:
-        nodes = [{**node, "last_seen": local_time(node["last_seen"])} for node in nodes]
-    show_rows(nodes, _COLUMNS, output, expendable=_EXPENDABLE)
+        nodes = [
+            {**node, "last_seen": local_time(node["last_seen"]), "running": node["running_jobs"]} for node in nodes
+        ]
+    show_rows(nodes, _TABLE_COLUMNS if output is Format.TABLE else _COLUMNS, output, expendable=_EXPENDABLE)
     if not nodes:
         typer.echo("no node has joined yet", err=True)
 

@@ -38,12 +38,17 @@ class RowWriter(Protocol):
 
 
 def make_writer(
-    columns: Sequence[str], how: Format, *, expendable: Sequence[str] = (), width: int | None = None
+    columns: Sequence[str],
+    how: Format,
+    *,
+    expendable: Sequence[str] = (),
+    width: int | None = None,
+    brief: Mapping[str, int] | None = None,
 ) -> RowWriter:
     """A writer to stdout: all fields as JSON or NDJSON, the named columns as a table or CSV.
 
-    On a narrow terminal a table leaves out the ``expendable`` columns, the first of them first. Without a terminal it
-    is as wide as it needs to be, or ``width`` columns.
+    On a narrow terminal a table leaves out the ``expendable`` columns, the first of them first, and shortens those that
+    are ``brief``. Without a terminal it is as wide as it needs to be, or ``width`` columns.
     """
     match how:
         case Format.JSON:
@@ -55,7 +60,7 @@ def make_writer(
         case Format.TABLE:
             from reelmill.cli.table import TableWriter
 
-            return TableWriter(columns, expendable, None if sys.stdout.isatty() else width)
+            return TableWriter(columns, expendable, None if sys.stdout.isatty() else width, brief)
 
 
 def show_rows(
@@ -65,9 +70,10 @@ def show_rows(
     *,
     expendable: Sequence[str] = (),
     width: int | None = None,
+    brief: Mapping[str, int] | None = None,
 ) -> None:
     """Print rows that are all there."""
-    writer = make_writer(columns, how, expendable=expendable, width=width)
+    writer = make_writer(columns, how, expendable=expendable, width=width, brief=brief)
     writer.write(rows)
     writer.end()
 

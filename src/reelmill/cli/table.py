@@ -17,22 +17,33 @@ from reelmill.launcher.plain_text import one_line
 _PROSE = frozenset({"found", "advice", "reason", "error", "trouble"})
 """Columns of sentences: they may take several lines on a narrow terminal."""
 _LEAST_PROSE = 16
+_ID = "id"
+"""Its beginning is enough in a command, so it is shortened without a mark that nobody can type."""
+_NOTHING = ("", "0", "0%")
 _GAP = "  "
 
 
 class TableWriter:
     """Fits the columns to the first rows that come, and writes all further ones the same way.
 
-    On a terminal, columns are left out until the rest fits: empty ones first, then ``expendable`` in their order; a
-    later cell that is longer than its column is cut. Elsewhere nothing is left out or cut: a program may read it.
+    On a terminal, columns are left out until the rest fits: those without a value or count first, then ``expendable``
+    in their order. Sentences are folded, and columns that are in ``brief`` shortened to no less than it says. A later
+    cell that is longer than its column is cut. Elsewhere nothing is left out or cut: a program may read it.
     """
 
-    def __init__(self, columns: Sequence[str], expendable: Sequence[str] = (), width: int | None = None) -> None:
+    def __init__(
+        self,
+        columns: Sequence[str],
+        expendable: Sequence[str] = (),
+        width: int | None = None,
+        brief: Mapping[str, int] | None = None,
+    ) -> None:
         terminal = sys.stdout.isatty()
         self._limit = width or (shutil.get_terminal_size().columns if terminal else None)
         self._bold = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM", "") not in ("", "dumb")
         self._columns = list(columns)
         self._expendable = list(expendable)
+        self._least = {**dict.fromkeys(_PROSE, _LEAST_PROSE), **(brief or {})}
         self._widths: list[int] | None = None
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -56,20 +67,21 @@ class TableWriter:
         }
         if self._limit is None:
             return [*widths.values()]
-        empty = [column for column in self._expendable if not any(row[column] for row in rows)]
-        prose = [column for column in self._columns if column in _PROSE and widths[column] > _LEAST_PROSE]
+        empty = [column for column in self._expendable if all(row[column] in _NOTHING for row in rows)]
         for column in (*empty, *self._expendable):
-            if _total(widths) - sum(widths[name] - _LEAST_PROSE for name in prose) <= self._limit:
+            if _total(widths) - sum(self._spare(widths).values()) <= self._limit:
                 break
             widths.pop(column, None)
-        prose = [column for column in prose if column in widths]
-        while prose and (excess := _total(widths) - self._limit) > 0:
-            widest = max(prose, key=widths.__getitem__)
-            if widths[widest] <= _LEAST_PROSE:
-                break
-            widths[widest] -= min(excess, max(widths[widest] - _LEAST_PROSE, 1), 8)
+        while (excess := _total(widths) - self._limit) > 0 and (spare := self._spare(widths)):
+            widest = max(spare, key=widths.__getitem__)
+            widths[widest] -= min(excess, spare[widest], 8)
         self._columns = list(widths)
         return [*widths.values()]
+
+    def _spare(self, widths: Mapping[str, int]) -> dict[str, int]:
+        """By how much each column may get narrower."""
+        spare = {column: width - self._least.get(column, width) for column, width in widths.items()}
+        return {column: width for column, width in spare.items() if width > 0}
 
     def _lines(self, cells: Sequence[str]) -> Iterator[str]:
         assert self._widths is not None
@@ -86,7 +98,7 @@ class TableWriter:
             return [cell]
         if column in _PROSE:
             return textwrap.wrap(cell, width, break_on_hyphens=False)
-        return [_cut(cell, width)]
+        return [cell[:width] if column == _ID else _cut(cell, width)]
 
 
 def _total(widths: Mapping[str, int]) -> int:

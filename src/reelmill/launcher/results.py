@@ -20,7 +20,7 @@ from reelmill.launcher.plan import plan_jobs
 from reelmill.launcher.whole_file import WholeFile
 
 _ROWS_AT_ONCE = 5_000
-_SUFFIXES = {".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
+_SUFFIXES = {"": "json", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".parquet": "parquet"}
 
 
 class JobEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,7 +107,11 @@ def job_entries(ledger: Ledger) -> Iterator[JobEntry]:
 
 
 def _format(path: Path) -> str:
-    return _SUFFIXES.get(path.suffix.lower(), "json")
+    found = _SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        known = ", ".join(suffix for suffix in _SUFFIXES if suffix)
+        raise InvalidField("--output", f"{str(path)!r} ends in none of {known}; without a suffix it is JSON")
+    return found
 
 
 def _write_json(file: BinaryIO, entries: Iterator[JobEntry]) -> int:

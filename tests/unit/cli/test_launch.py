@@ -42,6 +42,7 @@ def launch(monkeypatch: pytest.MonkeyPatch, *argv: str) -> int:
         (["--delay", "x"], "--delay"),
         (["--bitrate", "5 potatoes"], "--bitrate"),
         (["--output", "no/such/folder/r.json"], "--output"),
+        (["--output", "results.xyz"], "ends in none of .json"),
         (["--master", "localhost:8080"], "write it like http://localhost:8080"),
         (["--seed", "x"], "--seed"),
         (["--name", "x" * 201], "--name"),

@@ -86,7 +86,7 @@ def test_a_link_is_followed_and_a_device_is_not_replaced(tmp_path: Path) -> None
 
 def test_only_results_make_way_for_results(tmp_path: Path) -> None:
     """A film or a manifest whose name was typed in the wrong place is not overwritten; its permissions are kept."""
-    for name, content in (("film.mov", b"\0\0\0\x20ftyp"), ("jobs.csv", b"scenario,input\n"), ("r.json", b'{"a": 1}')):
+    for name, content in (("film", b"\0\0\0\x20ftyp"), ("jobs.csv", b"scenario,input\n"), ("r.json", b'{"a": 1}')):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InvalidField, match="holds no results"):
             check_output(tmp_path / name)
@@ -99,6 +99,26 @@ def test_only_results_make_way_for_results(tmp_path: Path) -> None:
         check_output(tmp_path / name)
         write_results(tmp_path / name, [entry(0)])
         assert 0o640 == (tmp_path / name).stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("name", ["results.xyz", "results.json.gz", "jobs.xlsx"])
+def test_an_unknown_suffix_is_told_with_those_that_exist(tmp_path: Path, name: str) -> None:
+    """Nobody gets JSON who asked for something else."""
+    with pytest.raises(InvalidField, match=r"none of \.json, \.ndjson, \.jsonl, \.csv, \.parquet; without a suffix"):
+        check_output(tmp_path / name)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["results", "results.JSON", ".results", "-"])
+def test_json_is_what_no_suffix_means(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, name: str
+) -> None:
+    """Also for standard output."""
+    monkeypatch.chdir(tmp_path)
+    check_output(Path(name))
+    write_results(Path(name), [entry(0)])
+    written = capfdbinary.readouterr().out if name == "-" else Path(name).read_bytes()
+    assert [0] == [found["index"] for found in json.loads(written)]
 
 
 def test_a_place_that_cannot_be_written_is_found_at_once(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Generator[Course, None, 
         made = _submit_all(farm, kitchen)
         ids = [body["id"] for body in made.values() if "id" in body]
         with contextlib.suppress(pytest.fail.Exception):  # then the tests of those that hang say so, each
-            wait_for(lambda: _unended(farm, ids), lambda left: not left, 300)
+            wait_for(lambda: _unended(farm, ids), lambda left: not left, 900)
         outcomes = {case.file: _outcome(farm, case, made[case.file]) for case in CASES}
         texts = {f"submission of {file!r}": json.dumps(body) for file, body in made.items()}
         texts |= dict(_everything_said(farm, commands, made))

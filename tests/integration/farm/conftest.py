@@ -76,7 +76,7 @@ class FarmUnderTest:
         return await self.get(f"/jobs/{job['id']}")
 
     async def wait(
-        self, job: dict[str, Any], until: Callable[[dict[str, Any]], bool], seconds: float = 60
+        self, job: dict[str, Any], until: Callable[[dict[str, Any]], bool], seconds: float = 180
     ) -> dict[str, Any]:
         """Poll until the job is as wanted; the failure shows its last state."""
         last: dict[str, Any] = {}

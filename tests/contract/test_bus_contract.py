@@ -6,20 +6,20 @@ import asyncio
 
 import pytest
 
-from reelmill.bus.protocol import Bus, Handler, Listener
+from reelmill.bus.protocol import Bus, Handler, Listener, Sender
 from reelmill.bus.words import GONE, Notice, Question
 
 PATIENCE = 5.0
 
 
-async def echo(word: bytes) -> bytes:
+async def echo(word: bytes, _sender: Sender) -> bytes:
     return b"you said " + word
 
 
 async def test_a_request_is_answered(bus: Bus) -> None:
     """By the handler of its subject and no other."""
     await bus.answer("a", echo)
-    await bus.answer("b", lambda _: asyncio.sleep(0, b"wrong"))
+    await bus.answer("b", lambda _word, _sender: asyncio.sleep(0, b"wrong"))
 
     assert await bus.request("a", b"hello", PATIENCE) == b"you said hello"
 
@@ -33,7 +33,7 @@ async def test_a_late_answer_is_none(bus: Bus) -> None:
     """The caller goes on after its timeout; whether the request was acted upon is another question."""
     acted, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(_word: bytes) -> bytes:
+    async def slow(_word: bytes, _sender: Sender) -> bytes:
         await go_on.wait()
         acted.set()
         return b"late"
@@ -50,7 +50,7 @@ async def test_a_handler_that_fails_is_silence(bus: Bus) -> None:
     """No exception crosses the bus, and the next request is answered."""
     calls: list[bytes] = []
 
-    async def moody(word: bytes) -> bytes:
+    async def moody(word: bytes, _sender: Sender) -> bytes:
         calls.append(word)
         if word == b"bad":
             raise RuntimeError("on purpose")
@@ -68,7 +68,7 @@ async def test_of_several_who_answer_each_request_reaches_one(bus: Bus) -> None:
     calls: list[str] = []
 
     def named(name: str) -> Handler:
-        async def handle(word: bytes) -> bytes:
+        async def handle(word: bytes, _sender: Sender) -> bytes:
             calls.append(name)
             return word
 
@@ -88,7 +88,7 @@ async def test_a_word_reaches_everyone_who_listens(bus: Bus) -> None:
     heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
 
     def listener(name: str) -> Listener:
-        async def hear(word: bytes) -> None:
+        async def hear(word: bytes, _sender: Sender) -> None:
             await heard.put((name, word))
 
         return hear
@@ -109,10 +109,10 @@ async def test_a_listener_that_fails_does_not_silence_the_others(bus: Bus) -> No
     """Nor the one who speaks."""
     heard = asyncio.Event()
 
-    async def fail(_word: bytes) -> None:
+    async def fail(_word: bytes, _sender: Sender) -> None:
         raise RuntimeError("on purpose")
 
-    async def hear(_word: bytes) -> None:
+    async def hear(_word: bytes, _sender: Sender) -> None:
         heard.set()
 
     await bus.listen("news", fail)
@@ -126,7 +126,7 @@ async def test_a_closed_subscription_hears_nothing_more(bus: Bus) -> None:
     """And may be closed again."""
     heard: list[bytes] = []
 
-    async def hear(word: bytes) -> None:
+    async def hear(word: bytes, _sender: Sender) -> None:
         heard.append(word)
 
     handler = await bus.answer("ask", echo)
@@ -143,7 +143,7 @@ async def test_a_caller_that_is_canceled_does_not_cancel_the_work(bus: Bus) -> N
     """As on another machine."""
     began, go_on, acted = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def slow(word: bytes) -> bytes:
+    async def slow(word: bytes, _sender: Sender) -> bytes:
         began.set()
         await go_on.wait()
         acted.set()
@@ -201,7 +201,7 @@ async def test_stopping_ends_what_is_under_way_and_may_be_repeated(bus: Bus) -> 
     """Nothing of the bus is left running."""
     began, ended = asyncio.Event(), asyncio.Event()
 
-    async def endless(_word: bytes) -> None:
+    async def endless(_word: bytes, _sender: Sender) -> None:
         began.set()
         try:
             await asyncio.Event().wait()

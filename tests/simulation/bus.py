@@ -101,7 +101,7 @@ class SimulatedBus(Bus):
 
     async def _answer(self, ear: _Ear, word: bytes, answered: asyncio.Future[bytes | None]) -> None:
         try:
-            answer = await ear.hear(word)
+            answer = await ear.hear(word, None)
         except StoreUnavailable:  # a failure is silence
             return
         self._network.carry(ear.process, self._process, lambda: _settle(answered, answer))
@@ -116,7 +116,7 @@ class SimulatedBus(Bus):
 
     async def _hear(self, ear: _Ear, word: bytes) -> None:
         with contextlib.suppress(StoreUnavailable):
-            await ear.hear(word)
+            await ear.hear(word, None)
 
     async def answer(self, subject: str, handler: Handler) -> Subscription:
         return _Registration(self._network.handlers[subject], _Ear(self._process, handler))

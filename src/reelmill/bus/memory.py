@@ -47,7 +47,7 @@ class MemoryBus(Bus):
         if not handlers:
             return None
         self._next += 1
-        task = self._spawn(handlers[self._next % len(handlers)](word), subject)
+        task = self._spawn(handlers[self._next % len(handlers)](word, None), subject)
         done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
         # A late handler goes on, as it would on another machine: its answer is lost, not its work.
         if not done or task.cancelled() or task.exception() is not None:
@@ -56,7 +56,7 @@ class MemoryBus(Bus):
 
     async def publish(self, subject: str, word: bytes) -> None:
         for listener in self._listeners[subject]:
-            self._spawn(listener(word), subject)
+            self._spawn(listener(word, None), subject)
 
     async def answer(self, subject: str, handler: Handler) -> Subscription:
         self._handlers[subject].append(handler)

@@ -7,8 +7,10 @@ from typing import Protocol
 
 from reelmill.service import Service
 
-Handler = Callable[[bytes], Awaitable[bytes]]
-Listener = Callable[[bytes], Awaitable[None]]
+Sender = str | None
+"""Who said a word: the id of a node or a master for which the bus vouches; None on a bus within one process."""
+Handler = Callable[[bytes, Sender], Awaitable[bytes]]
+Listener = Callable[[bytes, Sender], Awaitable[None]]
 
 
 class Subscription(Protocol):

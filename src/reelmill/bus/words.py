@@ -9,19 +9,23 @@
 | garbage       | worker → any master      | which of these attempts nobody will ask for again  |
 | goodbye       | worker → any master      | (empty)                                            |
 | gone          | master → every master    | (told) a worker left: its parked claim is void     |
+| masters.left  | master → every worker    | (told) a master left: who waits for one asks anew  |
+| masters.tokens| master → every master    | (told) tokens were made or revoked                 |
 | node.ID       | master → one worker      | (told) an attempt to drop, to pause or to resume   |
+| ping.ID       | master → one worker      | (empty)                                            |
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Generic, TypeVar
 
 import msgspec
 
-from reelmill.bus.protocol import Bus, Subscription
+from reelmill.bus.protocol import Bus, Sender, Subscription
 from reelmill.domain.attempt import AttemptKey, AttemptOrder, AttemptReport, BeatAnswer, Grant, Offer, Progress
 from reelmill.domain.node import NodeInfo
+from reelmill.errors import Forbidden
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -30,11 +34,22 @@ Told = TypeVar("Told")
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Question(Generic[Asked, Answered]):
-    """A typed request-reply on one subject."""
+Speakers = Callable[[Told], Collection[str]]
+"""The ids of the nodes that a word speaks for."""
 
-    def __init__(self, subject: str, asked: type[Asked], answered: type[Answered]) -> None:
+
+def _nobody(_word: object) -> Collection[str]:
+    return ()
+
+
+class Question(Generic[Asked, Answered]):
+    """A typed request-reply on one subject. Who asks may speak only for itself, where the bus knows who that is."""
+
+    def __init__(
+        self, subject: str, asked: type[Asked], answered: type[Answered], speakers: Speakers[Asked] = _nobody
+    ) -> None:
         self.subject = subject
+        self._speakers = speakers
         self._asked = msgspec.msgpack.Decoder(asked)
         self._answered = msgspec.msgpack.Decoder(answered)
 
@@ -46,17 +61,20 @@ class Question(Generic[Asked, Answered]):
     async def answer(self, bus: Bus, handler: Callable[[Asked], Awaitable[Answered]]) -> Subscription:
         """Answer with what ``handler`` returns."""
 
-        async def handle(word: bytes) -> bytes:
-            return _encode(await handler(self._asked.decode(word)))
+        async def handle(word: bytes, sender: Sender) -> bytes:
+            asked = self._asked.decode(word)
+            _check_sender(self.subject, sender, self._speakers(asked))
+            return _encode(await handler(asked))
 
         return await bus.answer(self.subject, handle)
 
 
 class Notice(Generic[Told]):
-    """A typed word to whoever listens on one subject."""
+    """A typed word to whoever listens on one subject; who tells it may speak only for itself."""
 
-    def __init__(self, subject: str, told: type[Told]) -> None:
+    def __init__(self, subject: str, told: type[Told], speakers: Speakers[Told] = _nobody) -> None:
         self.subject = subject
+        self._speakers = speakers
         self._told = msgspec.msgpack.Decoder(told)
 
     async def tell(self, bus: Bus, word: Told) -> None:
@@ -66,10 +84,18 @@ class Notice(Generic[Told]):
     async def listen(self, bus: Bus, listener: Callable[[Told], Awaitable[None]]) -> Subscription:
         """Call ``listener`` with every word from now on."""
 
-        async def hear(word: bytes) -> None:
-            await listener(self._told.decode(word))
+        async def hear(word: bytes, sender: Sender) -> None:
+            told = self._told.decode(word)
+            _check_sender(self.subject, sender, self._speakers(told))
+            await listener(told)
 
         return await bus.listen(self.subject, hear)
+
+
+def _check_sender(subject: str, sender: Sender, speakers: Collection[str]) -> None:
+    strangers = [speaker for speaker in speakers if sender is not None and speaker != sender]
+    if strangers:
+        raise Forbidden(f"{sender} may not say {subject!r} for {strangers[0][:80]!r}")
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -99,13 +125,27 @@ class Beat(msgspec.Struct, frozen=True):
     held: list[Progress]
 
 
-CLAIM = Question("claim", Claim, list[Grant])
-ROOM = Notice("claim.room", Room)
-BEAT = Question("beat", Beat, BeatAnswer)
-REPORT = Question("report", list[AttemptReport], list[bool])
+CLAIM = Question("claim", Claim, list[Grant], lambda claim: [claim.offer.node_id])
+ROOM = Notice("claim.room", Room, lambda room: [room.node_id])
+BEAT = Question("beat", Beat, BeatAnswer, lambda beat: [beat.node.id])
+REPORT = Question("report", list[AttemptReport], list[bool], lambda reports: [report.node_id for report in reports])
 GARBAGE = Question("garbage", list[AttemptKey], list[AttemptKey])
-GOODBYE = Question("goodbye", str, type(None))
+GOODBYE = Question("goodbye", str, type(None), lambda node_id: [node_id])
 GONE = Notice("gone", str)
+MASTER_LEFT = Notice("masters.left", str)
+TOKENS = Notice("masters.tokens", type(None))
+WORKER_SAYS = (CLAIM.subject, ROOM.subject, BEAT.subject, REPORT.subject, GARBAGE.subject, GOODBYE.subject)
+"""The subjects on which a worker may speak."""
+
+
+def worker_hears(node_id: str) -> tuple[str, ...]:
+    """The subjects on which the worker of that node may listen, and be asked."""
+    return (order_notice(node_id).subject, ping_question(node_id).subject, MASTER_LEFT.subject)
+
+
+def ping_question(node_id: str) -> Question[None, None]:
+    """Whether the node's worker is there: answered at once, by nobody else."""
+    return Question(f"ping.{node_id}", type(None), type(None))
 
 
 def order_notice(node_id: str) -> Notice[AttemptOrder]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from reelmill.bus.memory import MemoryBus
+from reelmill.bus.protocol import Sender
 
 
 async def test_nobody_there_is_none_at_once() -> None:
@@ -19,7 +20,7 @@ async def test_a_finished_word_leaves_no_task_behind() -> None:
     bus = MemoryBus()
     before = asyncio.all_tasks()
 
-    async def answer(word: bytes) -> bytes:
+    async def answer(word: bytes, _sender: Sender) -> bytes:
         return word
 
     await bus.answer("a", answer)

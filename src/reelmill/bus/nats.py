@@ -1,0 +1,366 @@
+"""The bus of a fleet: NATS, core request-reply and publish-subscribe. Nothing is kept there.
+
+A word of ``sender`` on ``subject`` goes out as ``reelmill.<role>.<sender>.<subject>``. The server lets each connection
+speak only under its own name, so the sender of a word that arrives is certain. A role is ``master``, or the id of the
+token that a worker came with.
+
+Connections are never mended: one that is lost, or silent, is closed and a new one made, with every subscription on it.
+That is one way instead of the client's three, and the only one that gets out of half-open connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
+
+from reelmill.bus.protocol import Bus, Handler, Listener, Subscription
+from reelmill.errors import ReelmillError, StartupError
+
+log = structlog.get_logger()
+
+MASTER_ROLE = "master"
+_ROOT = "reelmill"
+_QUEUE = "answering"
+_FAILED = "Reelmill-Failed"
+"""A header of an answer that is none: its handler failed, and who asked need not wait."""
+
+_CONNECT_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+_ROUND_TRIP_SECONDS = 3.0
+_MISSES = 2
+"""A connection is looked at every five seconds; it is given up when two round trips in a row got no answer."""
+
+_PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+"""Seconds between tries to connect again, spread by half."""
+
+_TROUBLES = (nats.errors.Error, OSError, TimeoutError)
+"""What the client raises when a connection or a server is not as it should be."""
+
+ECHO = "echo"
+"""The subject on which each connection speaks to itself."""
+
+OnMessage = Callable[[Msg], Awaitable[None]]
+
+
+class Identity(NamedTuple):
+    """Whose connection it is: its role and its id, which are part of every subject it speaks on."""
+
+    role: str
+    id: str
+
+    def says(self, subject: str) -> str:
+        """The NATS subject of a word that it says."""
+        return f"{_ROOT}.{self.role}.{self.id}.{subject}"
+
+    def hears(self, subject: str) -> str:
+        """The NATS subjects of words that it hears: a master those of everybody, a worker those of masters."""
+        return f"{_ROOT}.{'*' if self.role == MASTER_ROLE else MASTER_ROLE}.*.{subject}"
+
+    @property
+    def inbox(self) -> str:
+        """Below this the answers to its questions arrive."""
+        return f"_INBOX.{self.id}"
+
+
+class Access(NamedTuple):
+    """How to get in: the servers (``nats://host:port``), a name and a password, and TLS when the servers want it."""
+
+    servers: Sequence[str]
+    user: str
+    password: str
+    tls: ssl.SSLContext | None = None
+
+
+class _Ear(NamedTuple):
+    subject: str
+    queue: str
+    on_message: OnMessage
+
+
+class NatsBus(Bus):
+    """Words over NATS. Whatever was under way when a connection is lost is lost with it."""
+
+    def __init__(self, access: Access, me: Identity, *, trusts: Callable[[str], bool] = lambda _role: True) -> None:
+        """``trusts`` says of a role whether words that come under it still count."""
+        self.me = me
+        self._access = access
+        self._trusts = trusts
+        self._ears: list[_Ear] = []
+        self._opened: dict[_Ear, NatsSubscription] = {}
+        self._client: Client | None = None
+        self._server = ""
+        self._complaint = ""
+        self._lost = asyncio.Event()
+        self._echo = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tries = random.randrange(len(access.servers))
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._client is not None and not self._lost.is_set()
+
+    async def start(self) -> None:
+        """Connect; StartupError when none of the servers lets us in."""
+        if self._keeper is not None:
+            return
+        for left in reversed(range(len(self._access.servers))):
+            try:
+                await self._connect()
+                break
+            except StartupError as error:
+                if left == 0:
+                    raise StartupError(f"cannot reach the bus: {error}") from error
+        self._keeper = asyncio.create_task(self._keep_connected(), name="bus")
+
+    async def stop(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        ending = [*self._tasks, *([keeper] if keeper else [])]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        await self._disconnect()
+
+    async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
+        client = self._client
+        if client is None:
+            return None
+        asking = asyncio.ensure_future(client.request(self.me.says(subject), word, timeout=timeout_seconds))
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
+            return _read_answer(asking) if asking.done() else None
+        finally:
+            for future in (asking, lost):
+                future.cancel()
+            await asyncio.gather(asking, lost, return_exceptions=True)
+
+    async def publish(self, subject: str, word: bytes) -> None:
+        if self._client is not None:
+            await _send(self._client.publish(self.me.says(subject), word), subject)
+
+    async def answer(self, subject: str, handler: Handler) -> Subscription:
+        async def on_message(message: Msg) -> None:
+            sender = self._sender_of(message)
+            if sender is not None:
+                self._spawn(_answer(handler, message, sender))
+
+        return await self.subscribe(self.me.hears(subject), on_message, queue=_QUEUE)
+
+    async def listen(self, subject: str, listener: Listener) -> Subscription:
+        async def on_message(message: Msg) -> None:
+            sender = self._sender_of(message)
+            if sender is not None:
+                self._spawn(_hear(listener, message, sender))
+
+        return await self.subscribe(self.me.hears(subject), on_message)
+
+    async def subscribe(self, subject: str, on_message: OnMessage, *, queue: str = "") -> Subscription:
+        """Hear what NATS itself has on ``subject``, on this connection and on all that follow it."""
+        ear = _Ear(subject, queue, on_message)
+        self._ears.append(ear)
+        if self._client is not None:
+            with contextlib.suppress(*_TROUBLES):  # the next connection has it
+                await self._open(self._client, ear)
+                await self._round_trip()
+        return _Registration(self, ear)
+
+    async def unsubscribe(self, ear: _Ear) -> None:
+        """Hear no more of it; harmless when it was not heard of any more."""
+        if ear in self._ears:
+            self._ears.remove(ear)
+        with contextlib.suppress(*_TROUBLES):
+            if (opened := self._opened.pop(ear, None)) is not None:
+                await opened.unsubscribe()
+
+    def _sender_of(self, message: Msg) -> str | None:
+        """Who said it; None when its words do not count any more."""
+        _, role, sender, _ = message.subject.split(".", 3)
+        return sender if role == MASTER_ROLE or self._trusts(role) else None
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._watch()
+            log.warning("bus_lost", server=self._server, reason=self._complaint)
+            await self._disconnect()
+            began, told = time.monotonic(), ""
+            for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+                try:
+                    await self._connect()
+                    break
+                except StartupError as error:
+                    if str(error) != told:
+                        log.warning("bus_not_reached", reason=str(error))
+                        told = str(error)
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            log.info("bus_found", server=self._server, seconds=round(time.monotonic() - began, 2))
+
+    async def _watch(self) -> None:
+        """Return when the connection is lost, or gives no sign of life."""
+        misses = 0
+        while misses < _MISSES:
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._lost.wait()
+                return
+            except TimeoutError:
+                misses = 0 if await self._round_trip() else misses + 1
+        self._complaint = f"no sign of life for {_LOOK_SECONDS + _MISSES * _ROUND_TRIP_SECONDS:.0f} seconds or more"
+
+    async def _round_trip(self) -> bool:
+        """Whether a word of ours comes back to us. The client's own ``flush`` says yes when its reader is dead."""
+        if self._client is None:
+            return False
+        self._echo.clear()
+        try:
+            await self._client.publish(self.me.says(ECHO), b"")
+            async with asyncio.timeout(_ROUND_TRIP_SECONDS):
+                await self._echo.wait()
+        except _TROUBLES:
+            return False
+        return True
+
+    async def _connect(self) -> None:
+        """One try at the next server; StartupError with the reason when it is in vain."""
+        self._tries += 1
+        self._server = server = self._access.servers[self._tries % len(self._access.servers)]
+        client, self._lost, self._complaint = Client(), asyncio.Event(), "the connection was closed"
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await client.connect(
+                    [server],
+                    name=self.me.id,
+                    user=self._access.user,
+                    password=self._access.password,
+                    tls=self._access.tls,
+                    inbox_prefix=self.me.inbox.encode(),
+                    allow_reconnect=False,
+                    error_cb=self._note_error,
+                    closed_cb=self._note_loss(self._lost),
+                )
+                self._opened = {}
+                for ear in (_Ear(self.me.says(ECHO), "", self._note_echo), *self._ears):
+                    await self._open(client, ear)
+        except (*_TROUBLES, ssl.SSLError) as error:
+            await _close(client)
+            raise StartupError(_explain(server, error)) from error
+        self._client = client
+        if not await self._round_trip():
+            await self._disconnect()
+            raise StartupError(f"{server} does not answer")
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        self._opened = {}
+        if client is not None:
+            await _close(client)
+
+    async def _open(self, client: Client, ear: _Ear) -> None:
+        subscribe: Callable[..., Awaitable[NatsSubscription]] = client.subscribe  # pyright: ignore[reportUnknownMemberType]
+        self._opened[ear] = await subscribe(ear.subject, queue=ear.queue, cb=ear.on_message)
+
+    async def _note_echo(self, _message: Msg) -> None:
+        self._echo.set()
+
+    async def _note_error(self, error: Exception) -> None:
+        self._complaint = str(error) or type(error).__name__
+        if "permissions violation" in self._complaint:  # the connection stays: somebody speaks out of turn
+            log.error("bus_refused", reason=self._complaint)
+
+    @staticmethod
+    def _note_loss(lost: asyncio.Event) -> Callable[[], Awaitable[None]]:
+        async def note() -> None:
+            lost.set()
+
+        return note
+
+
+class _Registration:
+    def __init__(self, bus: NatsBus, ear: _Ear) -> None:
+        self._bus = bus
+        self._ear = ear
+
+    async def close(self) -> None:
+        await self._bus.unsubscribe(self._ear)
+
+
+async def _answer(handler: Handler, message: Msg, sender: str) -> None:
+    try:
+        answer, headers = await handler(message.data, sender), None
+    except Exception as error:
+        _complain(message.subject, error)
+        answer, headers = b"", {_FAILED: "1"}
+    await _send(message._client.publish(message.reply, answer, headers=headers), message.subject)  # pyright: ignore[reportPrivateUsage]
+
+
+async def _hear(listener: Listener, message: Msg, sender: str) -> None:
+    try:
+        await listener(message.data, sender)
+    except Exception as error:
+        _complain(message.subject, error)
+
+
+def _complain(subject: str, error: Exception) -> None:
+    if isinstance(error, ReelmillError):
+        log.warning("handler_failed", subject=subject, reason=str(error))
+    else:
+        log.error("handler_failed", subject=subject, exc_info=error)
+
+
+async def _send(publishing: Awaitable[None], subject: str) -> None:
+    """A word that cannot be sent is lost; one that no server would take is worth a line."""
+    try:
+        await publishing
+    except nats.errors.MaxPayloadError:
+        log.error("word_too_large", subject=subject)
+    except _TROUBLES:
+        pass
+
+
+def _read_answer(asking: asyncio.Future[Msg]) -> bytes | None:
+    error = asking.exception()
+    if error is None:
+        message = asking.result()
+        return None if message.headers and _FAILED in message.headers else message.data
+    if isinstance(error, nats.errors.MaxPayloadError):
+        log.error("word_too_large")
+    elif not isinstance(error, _TROUBLES):
+        raise error
+    return None
+
+
+async def _close(client: Client) -> None:
+    """Leave nothing of it, however much of it there is; a peer that is frozen must not hold us up."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_ROUND_TRIP_SECONDS):
+            await client.close()
+
+
+def _explain(server: str, error: BaseException) -> str:
+    words = str(error).removeprefix("nats: ").strip("'") or type(error).__name__
+    lower = words.lower()
+    if "authorization" in lower or "authentication" in lower:
+        return f"{server} refuses the credentials: they are wrong or revoked, or no master is up that knows them"
+    if isinstance(error, TimeoutError):
+        return f"{server} does not answer within {_CONNECT_SECONDS:.0f} seconds"
+    if isinstance(error, ssl.SSLError):
+        return f"{server} has another certificate than expected ({words})"
+    return f"{server}: {words}"

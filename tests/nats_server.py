@@ -1,0 +1,76 @@
+"""A real nats-server for tests, from the wheel; ready when it is returned, and gone with the block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+BINARY = shutil.which("nats-server", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+
+def free_port() -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class NatsServer:
+    """One server on a port that it keeps when it is started again. ``config`` is the rest of its configuration."""
+
+    def __init__(self, folder: Path, config: str = "") -> None:
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._file = folder / f"nats-{self.port}.conf"
+        self._file.write_text(f'listen: "127.0.0.1:{self.port}"\n{config}\n')
+        self._log = folder / f"nats-{self.port}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def start(self) -> None:
+        """Start it, again if need be, and wait until it listens."""
+        assert BINARY is not None, "nats-server is not there; scripts/setup installs it"
+        self._process = subprocess.Popen([BINARY, "-c", self._file, "-l", self._log], start_new_session=True)
+        deadline = time.monotonic() + 10
+        while not self._listens():
+            assert self._process.poll() is None and time.monotonic() < deadline, self.log
+            time.sleep(0.005)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, without waiting for what comes of it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, frozen or not; harmless when it is not there."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextlib.contextmanager
+def nats_server(folder: Path, config: str = "") -> Iterator[NatsServer]:
+    """A server for the length of the block."""
+    server = NatsServer(folder, config)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

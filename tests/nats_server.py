@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 BINARY = shutil.which("nats-server", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
@@ -30,9 +30,13 @@ class NatsServer:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self._file = folder / f"nats-{self.port}.conf"
-        self._file.write_text(f'listen: "127.0.0.1:{self.port}"\n{config}\n')
+        self.configure(f'listen: "127.0.0.1:{self.port}"\n{config}\n')
         self._log = folder / f"nats-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, config: str) -> None:
+        """Its whole configuration, from its next start on; it must listen on ``port``."""
+        self._file.write_text(config)
 
     @property
     def log(self) -> str:
@@ -45,7 +49,8 @@ class NatsServer:
         self._process = subprocess.Popen([BINARY, "-c", self._file, "-l", self._log], start_new_session=True)
         deadline = time.monotonic() + 10
         while not self._listens():
-            assert self._process.poll() is None and time.monotonic() < deadline, self.log
+            assert self._process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
             time.sleep(0.005)
 
     def _listens(self) -> bool:
@@ -66,7 +71,7 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def nats_server(folder: Path, config: str = "") -> Iterator[NatsServer]:
+def nats_server(folder: Path, config: str = "") -> Generator[NatsServer, None, None]:
     """A server for the length of the block."""
     server = NatsServer(folder, config)
     server.start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import abstractmethod
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import structlog
@@ -103,3 +105,16 @@ async def stop_all(*services: Service) -> None:
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+@contextlib.asynccontextmanager
+async def running(*services: Service) -> AsyncGenerator[None, None]:
+    """Start the services in order, and stop them in the other behind the block, also one that fails to start."""
+    begun: list[Service] = []
+    try:
+        for service in services:
+            begun.insert(0, service)
+            await service.start()
+        yield
+    finally:
+        await stop_all(*begun)

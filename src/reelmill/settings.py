@@ -39,8 +39,10 @@ def default_data_folder() -> Path:
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a farm and its commands can be told. Times in seconds; ``slots`` are CPU units, None for one per core.
 
-    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``retention``, ``min_free``
-    and ``engine_memory`` are written as people do. ``max_queued`` is for each queue, 0 for no limit.
+    ``store`` is a postgresql:// URL; empty for a SQLite file in the ``data`` folder. ``bus`` is the nats:// or tls://
+    URL by which masters reach the bus of a fleet, ``bus_ca`` a file with the authority of its certificate, and ``join``
+    the URL with which a worker joins; the bus of `up --fleet` listens on ``bus_host``:``bus_port``. ``retention``,
+    ``min_free`` and ``engine_memory`` are written as people do. ``max_queued`` is for each queue, 0 for no limit.
     """
 
     master: str = DEFAULT_MASTER
@@ -59,6 +61,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hang_seconds: float = 60.0
     allowed_hosts: str = ""
     store: str = ""
+    bus: str = ""
+    bus_ca: str = ""
+    bus_host: str = "127.0.0.1"
+    bus_port: int = 4222
+    join: str = ""
     retention: str | int | float = "30d"
     labels: dict[str, str] = {}
     min_free: str | int | float = "256MB"
@@ -69,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         for name, low, high in (
             ("port", 0, 65535),
+            ("bus_port", 1, 65535),
             ("reserve_live", 0, 4096),
             ("lease_seconds", 1, 3600),
             ("beat_seconds", 0.1, self.lease_seconds / 3),

@@ -33,6 +33,7 @@ HIDDEN_IN: dict[str, tuple[str, ...]] = {
     "alembic": ("reelmill.store",),
     "psycopg": ("reelmill.store",),
     "nats": ("reelmill.bus",),
+    "cryptography": ("reelmill.bus",),
     "litestar": ("reelmill.master",),
     "uvicorn": ("reelmill.master",),
     "typer": ("reelmill.cli",),

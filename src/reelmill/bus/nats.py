@@ -75,7 +75,11 @@ class Identity(NamedTuple):
 
 
 class Access(NamedTuple):
-    """How to get in: the servers (``nats://host:port``), a name and a password, and TLS when the servers want it."""
+    """How to get in: the servers (``nats://host:port``), a name and a password.
+
+    With ``tls`` the connection begins with its handshake (``handshake_first`` in the server's configuration), so that
+    nobody in between can talk the client out of it.
+    """
 
     servers: Sequence[str]
     user: str
@@ -251,8 +255,11 @@ class NatsBus(Bus):
                     user=self._access.user,
                     password=self._access.password,
                     tls=self._access.tls,
+                    tls_handshake_first=self._access.tls is not None,
                     inbox_prefix=self.me.inbox.encode(),
                     allow_reconnect=False,
+                    reconnect_time_wait=0,
+                    max_reconnect_attempts=1,  # the client tries twice, with 0 for ever
                     error_cb=self._note_error,
                     closed_cb=self._note_loss(self._lost),
                 )
@@ -261,7 +268,8 @@ class NatsBus(Bus):
                     await self._open(client, ear)
         except (*_TROUBLES, ssl.SSLError) as error:
             await _close(client)
-            raise StartupError(_explain(server, error)) from error
+            reason = self._complaint if isinstance(error, nats.errors.NoServersError) else str(error)
+            raise StartupError(_explain(server, error, reason)) from error
         self._client = client
         if not await self._round_trip():
             await self._disconnect()
@@ -274,7 +282,7 @@ class NatsBus(Bus):
             await _close(client)
 
     async def _open(self, client: Client, ear: _Ear) -> None:
-        subscribe: Callable[..., Awaitable[NatsSubscription]] = client.subscribe  # pyright: ignore[reportUnknownMemberType]
+        subscribe: Callable[..., Awaitable[NatsSubscription]] = client.subscribe  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         self._opened[ear] = await subscribe(ear.subject, queue=ear.queue, cb=ear.on_message)
 
     async def _note_echo(self, _message: Msg) -> None:
@@ -340,10 +348,8 @@ def _read_answer(asking: asyncio.Future[Msg]) -> bytes | None:
     if error is None:
         message = asking.result()
         return None if message.headers and _FAILED in message.headers else message.data
-    if isinstance(error, nats.errors.MaxPayloadError):
-        log.error("word_too_large")
-    elif not isinstance(error, _TROUBLES):
-        raise error
+    if isinstance(error, nats.errors.MaxPayloadError) or not isinstance(error, _TROUBLES):
+        raise error  # asked again, it would be as large
     return None
 
 
@@ -354,8 +360,8 @@ async def _close(client: Client) -> None:
             await client.close()
 
 
-def _explain(server: str, error: BaseException) -> str:
-    words = str(error).removeprefix("nats: ").strip("'") or type(error).__name__
+def _explain(server: str, error: BaseException, reason: str) -> str:
+    words = reason.removeprefix("nats: ").strip("'") or type(error).__name__
     lower = words.lower()
     if "authorization" in lower or "authentication" in lower:
         return f"{server} refuses the credentials: they are wrong or revoked, or no master is up that knows them"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from reelmill.service import Service
 
@@ -25,7 +25,7 @@ class Bus(Service, Protocol):
     async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
         """Ask whoever answers on the subject; None when no answer came in time, for whatever reason.
 
-        No answer says nothing about whether the request was acted upon.
+        No answer says nothing about whether the request was acted upon. A word that is too large for the bus raises.
         """
         ...
 
@@ -39,4 +39,19 @@ class Bus(Service, Protocol):
 
     async def listen(self, subject: str, listener: Listener) -> Subscription:
         """Hear every word published on the subject from now on."""
+        ...
+
+
+class Departed(NamedTuple):
+    """A connection to a bus that ended. Its owner may have come back already."""
+
+    id: str
+    is_master: bool
+
+
+class Departures(Protocol):
+    """Tells, where a bus knows it, whose connections end."""
+
+    async def watch(self, on_departure: Callable[[Departed], Awaitable[None]]) -> Subscription:
+        """Call ``on_departure``, in one of the masters, for each that ends from now on; some are missed."""
         ...

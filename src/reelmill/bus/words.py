@@ -12,7 +12,7 @@
 | masters.left  | master → every worker    | (told) a master left: who waits for one asks anew  |
 | masters.tokens| master → every master    | (told) tokens were made or revoked                 |
 | node.ID       | master → one worker      | (told) an attempt to drop, to pause or to resume   |
-| ping.ID       | master → one worker      | (empty)                                            |
+| ping.ID       | master → one worker      | true                                               |
 """
 
 from __future__ import annotations
@@ -143,9 +143,9 @@ def worker_hears(node_id: str) -> tuple[str, ...]:
     return (order_notice(node_id).subject, ping_question(node_id).subject, MASTER_LEFT.subject)
 
 
-def ping_question(node_id: str) -> Question[None, None]:
-    """Whether the node's worker is there: answered at once, by nobody else."""
-    return Question(f"ping.{node_id}", type(None), type(None))
+def ping_question(node_id: str) -> Question[None, bool]:
+    """Whether the node's worker is there: it answers at once, and nobody else does."""
+    return Question(f"ping.{node_id}", type(None), bool)
 
 
 def order_notice(node_id: str) -> Notice[AttemptOrder]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
-import signal
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from reelmill.bus.memory import MemoryBus
+from reelmill.bus.protocol import Bus
 from reelmill.cli.folders import prepare_folders
 from reelmill.clock import SystemClock
 from reelmill.errors import StartupError
 from reelmill.master.master import Master
-from reelmill.service import stop_all
+from reelmill.service import running
 from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
@@ -53,11 +52,20 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
     bus = MemoryBus()
     # Only of a farm with a file of its own it is certain that no other worker is alive.
     master = Master(settings, store, bus, SystemClock(), alone=not settings.store)
-    worker = Worker(
+    worker = make_worker(settings, inventory, bus)
+    async with running(store, bus, master, worker):
+        gc.freeze()  # what was loaded stays: looking through it again and again would stop the loop for 50 ms each time
+        yield RunningFarm(store, master, worker)
+
+
+def make_worker(settings: Settings, inventory: Inventory, bus: Bus, node_id: str | None = None) -> Worker:
+    """The worker that the settings describe, not started yet; with an id of its own unless one is given."""
+    return Worker(
         bus,
         inventory,
         settings.media,
         name=settings.node_name,
+        node_id=node_id,
         reserve_live=settings.reserve_live,
         min_free=settings.min_free_bytes,
         engine_limits=EngineLimits(
@@ -66,30 +74,3 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
         beat_seconds=settings.beat_seconds,
         hang_seconds=settings.hang_seconds,
     )
-    try:
-        for service in (store, bus, master, worker):
-            await service.start()
-        gc.freeze()  # what was loaded stays: looking through it again and again would stop the loop for 50 ms each time
-        yield RunningFarm(store, master, worker)
-    finally:
-        await stop_all(worker, master, bus, store)
-
-
-@contextlib.contextmanager
-def stop_signals(on_signal: Callable[[int], None]) -> Generator[None, None, None]:
-    """Call ``on_signal`` with 1, 2, ... for each SIGINT or SIGTERM instead of ending the program."""
-    loop = asyncio.get_running_loop()
-    count = 0
-
-    def hear() -> None:
-        nonlocal count
-        count += 1
-        on_signal(count)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, hear)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)

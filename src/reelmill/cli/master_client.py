@@ -69,6 +69,11 @@ def tenant_path(name: str) -> str:
     return _path("tenants", _check(name, "tenant"))
 
 
+def token_path(name: str) -> str:
+    """The path of a token; NotFound when no token can be called so."""
+    return _path("tokens", _check(name, "token"))
+
+
 def _check(reference: str, kind: str) -> str:
     if "/" in reference or reference in ("", ".", ".."):
         raise NotFound(f"there is no {kind} {reference[:80]!r}")

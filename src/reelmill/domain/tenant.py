@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import msgspec
 
+from reelmill.domain.name import check_name
 from reelmill.errors import InvalidField
 
 DEFAULT_TENANT = "default"
 MOST_RUNNING = 1_000_000
 MOST_QUEUED = 1_000_000_000
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +34,7 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_tenant(name: str) -> None:
     """InvalidField when that cannot be a tenant's name."""
-    if not _NAME.fullmatch(name):
-        sentence = f"{name[:64]!r} is not a tenant's name (1 to 64 letters, digits, . _ -; the first a letter or digit)"
-        raise InvalidField("tenant", sentence)
+    check_name("tenant", name, "a tenant's name")
 
 
 def check_limit(field: Literal["max_running", "max_queued"], limit: int) -> None:

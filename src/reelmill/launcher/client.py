@@ -118,6 +118,10 @@ class MasterClient:
         """The answer to PUT, decoded; errors as for ``get``."""
         return await self._ask("PUT", path, object, content=msgspec.json.encode(body))
 
+    async def delete(self, path: str) -> Any:
+        """The answer to DELETE, decoded; errors as for ``get``."""
+        return await self._ask("DELETE", path, object)
+
     async def health(self) -> Health:
         """How the farm is, healthy or not; what answers must be a reelmill. A broken exchange is tried again."""
         return await self._ask("GET", "/health", Health, also=503, patience=_HEALTH_PATIENCE, wait=_health_wait)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from reelmill.bus.protocol import Bus
+from reelmill.bus.protocol import Bus, Departures
 from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import Unavailable
@@ -19,10 +19,22 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+class Gate(NamedTuple):
+    """Where workers on other machines join: places (``host:port``) of the bus, and the SHA-256 of its certificate.
+
+    There is no ``pin`` when the certificate is vouched for by an authority, or when there is none.
+    """
+
+    hosts: tuple[str, ...]
+    pin: bytes | None
+    departures: Departures
+
+
 class Farm(NamedTuple):
     """One farm as its master sees it. ``lease_seconds`` is how long a worker may be silent.
 
-    ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number.
+    ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number. Without a
+    ``gate`` the farm is one process.
     """
 
     store: Store
@@ -35,6 +47,7 @@ class Farm(NamedTuple):
     data_folder: Path
     metrics: Metrics
     max_queued: int | None = None
+    gate: Gate | None = None
 
     def rules(self) -> Rules:
         """What a change that happens now is judged by."""

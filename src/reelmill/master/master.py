@@ -8,8 +8,10 @@ from reelmill.bus.protocol import Bus
 from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
 from reelmill.master.api.app import create_app
-from reelmill.master.farm import Farm
+from reelmill.master.doorman import Doorman
+from reelmill.master.farm import Farm, Gate
 from reelmill.master.metrics import Metrics
+from reelmill.master.presence import Presence
 from reelmill.master.pruner import Pruner, Trimmer
 from reelmill.master.reaper import Reaper
 from reelmill.master.scheduler import Scheduler
@@ -34,7 +36,9 @@ def background(farm: Farm, retention_seconds: float | None, *, alone: bool) -> l
 class Master(Service):
     """Serves one farm over the given store and bus, which must have been started."""
 
-    def __init__(self, settings: Settings, store: Store, bus: Bus, clock: Clock, *, alone: bool) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, bus: Bus, clock: Clock, *, alone: bool, gate: Gate | None = None
+    ) -> None:
         """``alone`` says that the only worker lives in this very process."""
         self.farm = Farm(
             store=store,
@@ -51,6 +55,7 @@ class Master(Service):
             data_folder=settings.data,
             metrics=Metrics(),
             max_queued=settings.max_queued or None,
+            gate=gate,
         )
         self._server = HttpServer(
             create_app(self.farm, f"{settings.host},{settings.allowed_hosts}", self._find_troubles),
@@ -61,6 +66,9 @@ class Master(Service):
             *background(self.farm, settings.retention_seconds, alone=alone),
             self._server,
         ]
+        self.doorman = Doorman(self.farm)
+        if gate is not None:
+            self._services = [self.doorman, *self._services, Presence(self.farm, gate.departures)]
 
     def _find_troubles(self) -> list[str]:
         troubles = [service.trouble for service in self._services if isinstance(service, PeriodicService)]

@@ -17,6 +17,7 @@ from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
 from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs, nodes
 from reelmill.store.transition import Changes, Rules, change_all, load_many, load_numbers
+from reelmill.store.turn import is_our_turn
 
 GRANT_SECONDS = 5.0
 """How long a grant may be on its way: an attempt older than this that its node does not know was never received."""
@@ -84,7 +85,7 @@ def beat(
             _RENEW, [_renewal(attempt, said[attempt.key], node.id, rules.now + lease_seconds) for attempt in renewed]
         )
     unknown = [held for held in known if held.key not in said and held.assigned_at < rules.now - GRANT_SECONDS]
-    _take_back(tx, unknown, f"{node.name} does not know of it", rules)
+    _take_away(tx, unknown, Return(f"{node.name} does not know of it"), rules)
     valid = {attempt.key for attempt in renewed}
     answer = BeatAnswer(
         lease_seconds=lease_seconds,
@@ -114,11 +115,11 @@ def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: floa
     }
 
 
-def _take_back(tx: Tx, held: Sequence[_Held], why: str, rules: Rules) -> None:
-    """Let what is not settled wait again, if it is still that attempt which is held."""
+def _take_away(tx: Tx, held: Sequence[_Held], event: Return | Lose, rules: Rules) -> int:
+    """Take what is not settled from its node, if it is still that attempt which is held; how many jobs."""
     attempts = {attempt.key for attempt in held}
     loaded = load_numbers(tx, [attempt.sequence_number for attempt in held])
-    change_all(tx, [job for job in loaded if AttemptKey(job.id, job.attempt) in attempts], Return(why), rules)
+    return len(change_all(tx, [job for job in loaded if AttemptKey(job.id, job.attempt) in attempts], event, rules))
 
 
 def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: Rules) -> list[UnpublishedOutput]:
@@ -186,11 +187,21 @@ def _log_row(job: Job, attempt: int, log: AttemptLog) -> dict[str, Any]:
 
 def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
     """The node's worker ends: what it still holds waits again, and what it settled is published by another."""
+    _let_go(tx, node_id, Return("its worker was stopped"), rules)
+
+
+def lose_node(tx: Tx, node_id: str, rules: Rules) -> int:
+    """The node's worker was lost, as if all its leases had run out; how many jobs it held."""
+    return _let_go(tx, node_id, Lose(), rules)
+
+
+def _let_go(tx: Tx, node_id: str, event: Return | Lose, rules: Rules) -> int:
     note_departure(tx, node_id, rules.now)
-    _take_back(tx, _held_by(tx, node_id), "its worker was stopped", rules)
+    taken = _take_away(tx, _held_by(tx, node_id), event, rules)
     # What the node held is locked by now, in the order in which all lock: this waits for no other master.
     void = update(jobs).where(jobs.c.node_id == node_id, IS_SETTLED)
     tx.execute(void.values(lease_until=rules.now - 1))
+    return taken
 
 
 def find_garbage(tx: Tx, keys: Sequence[AttemptKey]) -> list[AttemptKey]:
@@ -204,7 +215,9 @@ def find_garbage(tx: Tx, keys: Sequence[AttemptKey]) -> list[AttemptKey]:
 
 
 def expire_leases(tx: Tx, most: int, rules: Rules) -> int:
-    """Take jobs from workers that stopped answering; how many (at most ``most``)."""
+    """Take jobs from workers that stopped answering; how many (at most ``most``), none while another master does."""
+    if not is_our_turn(tx, "expire"):
+        return 0
     numbers = tx.execute(_EXPIRED, {"now": rules.now, "most": most}).scalars().all()
     return len(change_all(tx, _expired(load_numbers(tx, numbers), rules), Lose(), rules))
 

@@ -69,6 +69,11 @@ def takes_jobs(tx: Tx, node_id: str) -> bool:
     return tx.execute(_TAKES_NONE, {"node": node_id}).first() is None
 
 
+def is_present(tx: Tx, node_id: str) -> bool:
+    """Whether the node is known and did not leave."""
+    return tx.execute(select(nodes.c.id).where(nodes.c.id == node_id, nodes.c.left_at.is_(None))).first() is not None
+
+
 def note_departure(tx: Tx, node_id: str, now: float) -> None:
     """Remember that the node said goodbye."""
     tx.execute(update(nodes).where(nodes.c.id == node_id).values(left_at=now, last_seen=now))

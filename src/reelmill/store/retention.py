@@ -13,6 +13,7 @@ from reelmill.store.bulk import BulkStatement
 from reelmill.store.counts import CountChange, CountKey, change_counts
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import history, jobs, launch_counts, launches, logs
+from reelmill.store.turn import is_our_turn
 
 KEPT_TRANSITIONS = 200
 """How many steps of a job are kept, the newest; a job that nobody touches by hand takes a dozen."""
@@ -43,10 +44,12 @@ _DELETE_LAUNCHES = delete(launches).where(_OF_LAUNCHES)
 
 
 def prune_ended(tx: Tx, before: float, most: int) -> int:
-    """Forget up to ``most`` of the jobs that ended before that time, the oldest first; how many.
+    """Forget up to ``most`` of the jobs that ended before that time, the oldest first; how many, none out of turn.
 
     Their history and logs go with them, and launches that have no other jobs. Output files stay.
     """
+    if not is_our_turn(tx, "prune"):
+        return 0
     rows = tx.execute(_ENDED, {"before": before, "most": most}).all()
     if not rows:
         return 0

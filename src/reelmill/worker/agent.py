@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
@@ -15,7 +16,19 @@ import uuid_utils
 
 from reelmill import __version__
 from reelmill.bus.protocol import Bus, Subscription
-from reelmill.bus.words import BEAT, CLAIM, GARBAGE, GOODBYE, ROOM, Beat, Claim, Room, order_notice
+from reelmill.bus.words import (
+    BEAT,
+    CLAIM,
+    GARBAGE,
+    GOODBYE,
+    MASTER_LEFT,
+    ROOM,
+    Beat,
+    Claim,
+    Room,
+    order_notice,
+    ping_question,
+)
 from reelmill.domain.attempt import AttemptKey, AttemptOrder, AttemptReport, Grant, Offer, UnpublishedOutput
 from reelmill.domain.lifecycle import Fail, Publish, Return
 from reelmill.domain.node import NodeInfo
@@ -38,6 +51,7 @@ log = structlog.get_logger()
 CLEAN_SECONDS = 60.0
 _CLAIM_WAIT = 20.0
 _ANSWER_SECONDS = 5.0
+_ASK_ANEW_SECONDS = 0.5
 _FENCE_SHARE = 2 / 3
 """An attempt whose lease was not renewed for this share of it is ended by its own worker."""
 
@@ -52,6 +66,7 @@ class Worker(Service):
         media_root: Path,
         *,
         name: str,
+        node_id: str | None = None,
         reserve_live: int = 0,
         min_free: int = 0,
         engine_limits: EngineLimits = UNLIMITED,
@@ -59,7 +74,7 @@ class Worker(Service):
         hang_seconds: float = HANG_SECONDS,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
-        """``min_free`` bytes of the media disk must be free before a job is taken.
+        """``min_free`` bytes of the media disk must be free before a job is taken; ``node_id`` is new unless given.
 
         ``make_attempt`` is for benchmarks, which measure all that is around an engine.
         """
@@ -70,7 +85,7 @@ class Worker(Service):
             raise StartupError(f"reserve-live is {reserve_live}, and this node has {capabilities.units} units in all")
         capabilities = msgspec.structs.replace(capabilities, reserve_live=reserve_live)
         self._shortages = [] if inventory.shortage is None else [inventory.shortage]
-        self.node = NodeInfo(str(uuid_utils.uuid7()), name, capabilities, __version__, time.time())
+        self.node = NodeInfo(node_id or str(uuid_utils.uuid7()), name, capabilities, __version__, time.time())
         self._bus = bus
         self._make_attempt = make_attempt
         self._probe = Probe()
@@ -81,8 +96,8 @@ class Worker(Service):
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0
-        self._asks = False
-        """Whether a master may keep a claim of ours open."""
+        self._asking: asyncio.Future[list[Grant] | None] | None = None
+        """The claim that a master may keep open."""
         self._tells_room = False
         self._held: dict[AttemptKey, _Held] = {}
         self._errands: dict[Hashable, asyncio.Task[None]] = {}
@@ -93,7 +108,7 @@ class Worker(Service):
         self._health = Health(find, self._note_trouble, beat_seconds)
         self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
         self._claims: asyncio.Task[None] | None = None
-        self._orders: Subscription | None = None
+        self._subscriptions: list[Subscription] = []
 
     @property
     def running_jobs(self) -> int:
@@ -106,7 +121,11 @@ class Worker(Service):
             return
         await asyncio.gather(self._probe.start(), self._reporter.start())
         self._make_do()
-        self._orders = await order_notice(self.node.id).listen(self._bus, self._obey)
+        self._subscriptions = [
+            await order_notice(self.node.id).listen(self._bus, self._obey),
+            await ping_question(self.node.id).answer(self._bus, _say_yes),
+            await MASTER_LEFT.listen(self._bus, self._ask_anew),
+        ]
         await self._health.run_once()
         await self.beat()
         await self._remove_garbage()
@@ -152,9 +171,9 @@ class Worker(Service):
         await stop_all(self._cleaning, self._health, self._beats, self._reporter, self._probe)
         if was_known:
             await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
-        if self._orders is not None:
-            await self._orders.close()
-            self._orders = None
+        for subscription in self._subscriptions:
+            await subscription.close()
+        self._subscriptions = []
 
     def _return(self, key: AttemptKey) -> None:
         self._reporter.send(AttemptReport(key, self.node.id, Return("its worker was stopped")))
@@ -187,7 +206,6 @@ class Worker(Service):
             except Exception:  # whatever it is, a worker that silently asks for nothing is worse
                 log.exception("claim_failed")
                 grants = None
-            self._asks = False
             if grants is None:
                 await asyncio.sleep(1.0)  # no master answers now
             for grant in grants or ():
@@ -201,8 +219,24 @@ class Worker(Service):
             return []
         self._claim_number += 1
         offer = Offer(self.node.id, self.node.name, self.node.capabilities, self._free, self._live)
-        self._asks = True
-        return await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT, self._claim_number), _CLAIM_WAIT + _ANSWER_SECONDS)
+        claim = Claim(offer, _CLAIM_WAIT, self._claim_number)
+        asking = self._asking = asyncio.ensure_future(CLAIM.ask(self._bus, claim, _CLAIM_WAIT + _ANSWER_SECONDS))
+        try:
+            await asyncio.wait({asking})
+            return [] if asking.cancelled() else asking.result()
+        finally:
+            self._asking = None
+            asking.cancel()
+
+    async def _ask_anew(self, _master_id: str) -> None:
+        """A master left, and perhaps with our claim: take that back, and ask those that are there."""
+        asking = self._asking
+        await asyncio.sleep(random.random())  # thousands of nodes hear it
+        if asking is None or self._asking is not asking:
+            return
+        await ROOM.tell(self._bus, Room(self.node.id, 0))  # whoever keeps it open answers it
+        await asyncio.wait({asking}, timeout=_ASK_ANEW_SECONDS)
+        asking.cancel()
 
     async def _note_trouble(self, trouble: str | None) -> None:
         was, self.node = self.node.trouble, msgspec.structs.replace(self.node, trouble=trouble)
@@ -239,7 +273,7 @@ class Worker(Service):
         self._room.set()
         if self._held[grant.key].attempt.has_failed:
             self._health.doubt()
-        if self._asks and not self._tells_room and not self._draining:
+        if self._asking is not None and not self._tells_room and not self._draining:
             self._tells_room = True
             self._run_errand(ROOM, self._tell_room())
 
@@ -319,6 +353,10 @@ class Worker(Service):
         for key in garbage or ():
             if key not in self._errands:
                 await asyncio.to_thread(remove_attempt, root, key)
+
+
+async def _say_yes(_nothing: None) -> bool:
+    return True
 
 
 class _Held:

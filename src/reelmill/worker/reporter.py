@@ -69,12 +69,14 @@ class Reporter(Service):
             batch = [self._waiting[index] for index in range(min(at_once, len(self._waiting)))]
             try:
                 verdicts = await REPORT.ask(self._bus, [unsent.report for unsent in batch], _ANSWER_SECONDS)
-            except Exception:  # one report cannot be said: find out which, and let the others pass
+            except Exception:  # too many for one word, or one that cannot be said: find out, and let the others pass
                 log.exception("report_failed", count=len(batch))
-                at_once = 1
-                verdicts = [False] if len(batch) == 1 else None
+                at_once = max(1, len(batch) // 2)
+                if len(batch) > 1:
+                    continue
+                verdicts = [False]
             else:
-                at_once = _AT_ONCE if verdicts is not None else at_once
+                at_once = min(2 * at_once, _AT_ONCE) if verdicts is not None else at_once
             if verdicts is None:  # it may have been heard all the same: a repeat counts once
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue

@@ -25,6 +25,7 @@ from reelmill.master.api.farm_routes import (
 from reelmill.master.api.guard import BrowserGuard
 from reelmill.master.api.jobs import JobsController
 from reelmill.master.api.problems import EXCEPTION_HANDLERS
+from reelmill.master.api.token_routes import TokensController
 from reelmill.master.farm import Farm
 from reelmill.master.intake import Intake
 from reelmill.master.web.page import live_page
@@ -55,6 +56,7 @@ def create_app(farm: Farm, allowed_hosts: str = "", find_troubles: Callable[[], 
             NodesController,
             ScenariosController,
             TenantsController,
+            TokensController,
             health,
             livez,
             readyz,

@@ -1,0 +1,72 @@
+"""The configuration of a nats-server that serves a farm: who is let in, and what masters are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from reelmill.bus.admission import ACCOUNT
+
+MASTER_USER = "master"
+MAX_WORD_BYTES = 8_000_000
+
+_CONFIG = """\
+# A nats-server for reelmill, made by reelmill. Its password is secret: let nobody else read this file.
+listen: {listen}
+max_payload: {max_payload}
+ping_interval: "10s"
+ping_max: 2
+write_deadline: "5s"
+{tls}
+accounts {{
+  {account} {{
+    users: [{{user: {user}, password: {password}}}]
+    # Masters are told at once whose connection ends.
+    imports: [{{stream: {{account: SYS, subject: "$SYS.ACCOUNT.{account}.DISCONNECT"}}}}]
+  }}
+  SYS {{
+    exports: [{{stream: "$SYS.ACCOUNT.{account}.DISCONNECT"}}]
+  }}
+}}
+system_account: SYS
+
+# Whoever is not a master is let in by the masters, with a token that `reelmill tokens` made.
+authorization {{
+  timeout: 5
+  auth_callout {{ issuer: {issuer}, auth_users: [{user}], account: {account} }}
+}}
+"""
+_TLS = """
+# The connection begins with TLS: nobody in between can talk a client out of it.
+tls {{
+  cert_file: {cert}
+  key_file: {key}
+  handshake_first: true
+}}
+"""
+
+
+class ServerCertificate(NamedTuple):
+    """The files of a certificate and its key (PEM)."""
+
+    cert: Path
+    key: Path
+
+
+def server_config(listen: str, issuer: str, password: str, certificate: ServerCertificate | None) -> str:
+    """The text of the file; ``issuer`` is the public nkey with which masters sign passes."""
+    tls = _TLS.format(cert=_quote(str(certificate.cert)), key=_quote(str(certificate.key))) if certificate else ""
+    return _CONFIG.format(
+        listen=_quote(listen),
+        max_payload=MAX_WORD_BYTES,
+        tls=tls,
+        account=ACCOUNT,
+        user=MASTER_USER,
+        password=_quote(password),
+        issuer=issuer,
+    )
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text)

@@ -1,0 +1,40 @@
+"""The options that commands which start parts of a farm share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="PostgreSQL to use.", show_default="a SQLite file in --data")
+]
+HostOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1")
+]
+PortOption = Annotated[
+    int | None, typer.Option(metavar="N", help="Port of the API; 0 takes a free one.", show_default="8080")
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder of the database.", show_default="~/.local/share/reelmill"),
+]
+MediaOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Folder that jobs may read from and write to.", show_default="the current folder"
+    ),
+]
+SlotsOption = Annotated[int | None, typer.Option(metavar="N", help="CPU units to use.", show_default="one per core")]
+ReserveLiveOption = Annotated[
+    int | None, typer.Option(metavar="N", help="CPU units kept free for the live queue.", show_default="0")
+]
+RetentionOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="How long to keep ended jobs: 12h, 30d, forever.", show_default="30d")
+]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Label of this node, for jobs that ask for it; several times."),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]

@@ -1,0 +1,206 @@
+"""Masters and workers as processes of their own, with NATS between them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import secrets
+import socket
+import ssl
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from reelmill.cli.farm import make_worker, open_store
+from reelmill.cli.folders import prepare_folders
+from reelmill.clock import SystemClock
+from reelmill.domain.credential import DEFAULT_PORT, Join, Token, make_node_key, make_token, read_join, read_token
+from reelmill.errors import InvalidField, SettingsError, StartupError
+from reelmill.master.farm import Gate
+from reelmill.master.master import Master
+from reelmill.service import running
+from reelmill.settings import Settings
+from reelmill.store.protocol import Store, Tx
+from reelmill.store.secrets import shared_secret
+from reelmill.store.tokens import accepts, replace_token
+from reelmill.worker.agent import Worker
+from reelmill.worker.inventory import Inventory
+
+try:
+    from reelmill.bus.admission import Admissions, Applicant, Issuer
+    from reelmill.bus.departures import NatsDepartures
+    from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
+    from reelmill.bus.pinned import keep_certificate, pin_of, pinned_context
+    from reelmill.bus.server_config import MASTER_USER, server_config
+except ImportError as _error:
+    raise StartupError("a fleet needs more packages; type: pip install 'reelmill[fleet]'") from _error
+
+from reelmill.cli.nats_server import NatsServer
+
+_ISSUER = "bus_issuer"
+_THIS_MACHINE = "this-machine"
+_UP = "up"
+_SYSTEM = "system"
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
+
+
+class RunningMaster(NamedTuple):
+    """A master that is up."""
+
+    store: Store
+    master: Master
+
+
+class RunningFleet(NamedTuple):
+    """A farm that is up, and how workers on other machines join it."""
+
+    store: Store
+    master: Master
+    worker: Worker
+    join: Join
+
+
+class BusPlace(NamedTuple):
+    """Where the bus is, as masters are told: ``host:port`` s, name, password, and TLS or not."""
+
+    hosts: tuple[str, ...]
+    user: str
+    password: str
+    tls: bool
+
+
+def read_bus(url: str) -> BusPlace:
+    """The parts of ``nats://user:password@host:port[,host:port]``; SettingsError that never shows the password."""
+    scheme, _, rest = url.strip().partition("://")
+    who, at, places = rest.rpartition("@")
+    user, colon, password = who.partition(":")
+    if scheme not in ("nats", "tls") or not at or not colon or not places.rstrip("/"):
+        form = f"nats://{MASTER_USER}:PASSWORD@HOST:{DEFAULT_PORT}, or tls://… (`reelmill bus config` sets one up)"
+        raise SettingsError(f"bus is not of the form {form}")
+    hosts: list[str] = []
+    for place in places.rstrip("/").split(","):
+        try:
+            parts = urlsplit(f"//{place}")
+            hosts.append(f"{parts.hostname or ''}:{parts.port or DEFAULT_PORT}")
+        except ValueError as error:
+            raise SettingsError(f"bus names {place[:80]!r}, which is no HOST:PORT") from error
+    return BusPlace(tuple(hosts), unquote(user), unquote(password), scheme == "tls")
+
+
+async def issuer_of(store: Store) -> Issuer:
+    """The key with which the masters of this farm sign."""
+    return Issuer(await store.write(lambda tx: shared_secret(tx, _ISSUER, Issuer.make_seed)))
+
+
+@contextlib.asynccontextmanager
+async def run_master(settings: Settings) -> AsyncGenerator[RunningMaster, None]:
+    """A master on the bus that the settings name, for the length of the block."""
+    place = read_bus(settings.bus)
+    tls = _authority(settings, needed=place.tls)
+    store = open_store(settings)
+    prepare_folders(settings)
+    async with _master_on(settings, store, place, tls, pin=None) as master:
+        yield RunningMaster(store, master)
+
+
+@contextlib.asynccontextmanager
+async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[RunningFleet, None]:
+    """A bus, a master and a worker on this machine, which workers on others may join."""
+    store = open_store(settings)
+    prepare_folders(settings)
+    folder = settings.data / "fleet"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    certificate = keep_certificate(folder, settings.node_name)
+    pin, password = pin_of(certificate), secrets.token_urlsafe(24)
+    here, shown = _addresses(settings)
+    async with running(store):
+        issuer = await issuer_of(store)
+        config = server_config(f"{settings.bus_host}:{settings.bus_port}", issuer.public, password, certificate)
+        async with running(NatsServer(folder, config, here)):
+            tls = await pinned_context([here], pin)
+            place = BusPlace((here,), MASTER_USER, password, tls=True)
+            async with _master_on(settings, store, place, tls, pin=pin, shown=(shown,)) as master:
+                ours, others = make_token(), await store.write(lambda tx: _keep_token(tx, folder / "token"))
+                await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
+                async with _worker_on(settings, inventory, Join(ours, (here,), pin)) as worker:
+                    yield RunningFleet(store, master, worker, Join(others, (shown,), pin))
+
+
+def _addresses(settings: Settings) -> tuple[str, str]:
+    """Where the bus of this machine is reached from here, and where others may try."""
+    port = settings.bus_port
+    if settings.bus_host in _EVERYWHERE:
+        return f"127.0.0.1:{port}", f"{socket.gethostname()}:{port}"
+    return f"{settings.bus_host}:{port}", f"{settings.bus_host}:{port}"
+
+
+def _keep_token(tx: Tx, file: Path) -> Token:
+    """The token that `up --fleet` shows: the same from start to start, unless it was revoked."""
+    kept = read_token(file.read_text().strip()) if file.exists() else None
+    if kept is not None and accepts(tx, kept):
+        return kept
+    token = make_token()
+    replace_token(tx, _UP, token, time.time())
+    file.touch(mode=0o600)
+    file.write_text(f"{token.text}\n")
+    return token
+
+
+@contextlib.asynccontextmanager
+async def run_worker(settings: Settings, inventory: Inventory) -> AsyncGenerator[Worker, None]:
+    """A worker that has joined a farm, for the length of the block."""
+    try:
+        join = read_join("join", settings.join)
+    except InvalidField as error:
+        raise SettingsError(str(error).replace("join: ", "--join ", 1)) from error
+    prepare_folders(settings)
+    async with _worker_on(settings, inventory, join) as worker:
+        yield worker
+
+
+@contextlib.asynccontextmanager
+async def _master_on(
+    settings: Settings,
+    store: Store,
+    place: BusPlace,
+    tls: ssl.SSLContext | None,
+    *,
+    pin: bytes | None,
+    shown: tuple[str, ...] | None = None,
+) -> AsyncGenerator[Master, None]:
+    me = Identity(MASTER_ROLE, uuid.uuid4().hex)
+    access = Access([f"nats://{host}" for host in place.hosts], place.user, place.password, tls)
+    bus = NatsBus(access, me, trusts=lambda token_id: master.doorman.trusts(token_id))
+    gate = Gate(shown or place.hosts, pin, NatsDepartures(bus, place.user))
+    master = Master(settings, store, bus, SystemClock(), alone=False, gate=gate)
+
+    async def judge(applicant: Applicant) -> Identity:
+        return Identity(await master.doorman.admit(applicant.user, applicant.password), applicant.user)
+
+    async with running(store, bus, master), running(Admissions(bus, await issuer_of(store), judge)):
+        gc.freeze()  # as in a farm that is one process
+        yield master
+
+
+@contextlib.asynccontextmanager
+async def _worker_on(settings: Settings, inventory: Inventory, join: Join) -> AsyncGenerator[Worker, None]:
+    key = make_node_key()
+    tls = await pinned_context(join.hosts, join.pin) if join.pin is not None else _authority(settings, needed=False)
+    access = Access([f"nats://{host}" for host in join.hosts], key.node_id, f"{join.token.text}:{key.secret}", tls)
+    bus = NatsBus(access, Identity(join.token.id, key.node_id))
+    worker = make_worker(settings, inventory, bus, key.node_id)
+    async with running(bus, worker):
+        yield worker
+
+
+def _authority(settings: Settings, *, needed: bool) -> ssl.SSLContext | None:
+    """TLS to whoever has a certificate of the authority that the settings name; None when it is not asked for."""
+    if not settings.bus_ca and not needed:
+        return None
+    try:
+        return ssl.create_default_context(cafile=None if settings.bus_ca in ("", _SYSTEM) else settings.bus_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"bus-ca: cannot read {settings.bus_ca}: {error}") from error

@@ -1,0 +1,92 @@
+"""/tokens: which workers on other machines may join the farm."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from litestar import Controller, Request, delete, get, post
+from litestar.params import FromPath
+
+from reelmill.bus.words import TOKENS
+from reelmill.domain.credential import Join, make_token
+from reelmill.domain.name import check_name
+from reelmill.errors import Conflict, NotFound
+from reelmill.master.api.answers import to_time
+from reelmill.master.api.dependency import TheFarm
+from reelmill.master.api.jobs import body
+from reelmill.master.api.submission import check_text
+from reelmill.store.tokens import KnownToken, add_token, list_tokens, revoke_token
+
+
+class TokenAnswer(msgspec.Struct, frozen=True):
+    """A token without its secret; one that was revoked lets nobody in any more."""
+
+    id: str
+    name: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class NewTokenAnswer(msgspec.Struct, frozen=True):
+    """A new token. ``join`` holds its secret and is shown this once: it goes behind ``reelmill worker --join``."""
+
+    id: str
+    name: str
+    created_at: datetime
+    join: str
+
+
+class TokensAnswer(msgspec.Struct, frozen=True):
+    tokens: list[TokenAnswer]
+    count: int
+
+
+class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /tokens``."""
+
+    name: str
+
+
+_DECODER = msgspec.json.Decoder(NewToken)
+
+
+class TokensController(Controller):
+    """Everything below /tokens."""
+
+    path = "/tokens"
+    tags = ("tokens",)
+
+    @get("/")
+    async def list(self, farm: TheFarm) -> TokensAnswer:
+        """List the tokens, those that count first."""
+        found = await farm.store.read(list_tokens)
+        return TokensAnswer(tokens=[_answer(token) for token in found], count=len(found))
+
+    @post("/", operation_class=body('{"name": "..."}'))
+    async def create(self, request: Request[Any, Any, Any], farm: TheFarm) -> NewTokenAnswer:
+        """Make a token with which workers may join; its secret is in this answer only."""
+        asked = _DECODER.decode(check_text(await request.body()))
+        check_name("name", asked.name, "a token's name")
+        if farm.gate is None:
+            advice = "start it with `reelmill up --fleet`, or a master with --bus"
+            raise Conflict(f"no worker on another machine can join this farm: {advice}", code="no_bus")
+        token = make_token()
+        known = await farm.change(lambda tx, rules: add_token(tx, asked.name, token, rules.now))
+        await TOKENS.tell(farm.bus, None)
+        join = Join(token, farm.gate.hosts, farm.gate.pin)
+        return NewTokenAnswer(known.id, known.name, datetime.fromtimestamp(known.created_at, UTC), join.text)
+
+    @delete("/{name:str}", status_code=200)
+    async def revoke(self, farm: TheFarm, name: FromPath[str]) -> TokenAnswer:
+        """Let nobody join with the token, and let no word count of those who did; their jobs run again elsewhere."""
+        known = await farm.change(lambda tx, rules: revoke_token(tx, name, rules.now))
+        if known is None:
+            raise NotFound(f"there is no token {name[:80]!r} that counts")
+        await TOKENS.tell(farm.bus, None)
+        return _answer(known)
+
+
+def _answer(token: KnownToken) -> TokenAnswer:
+    return TokenAnswer(token.id, token.name, datetime.fromtimestamp(token.created_at, UTC), to_time(token.revoked_at))

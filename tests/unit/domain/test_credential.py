@@ -9,6 +9,7 @@ import pytest
 from reelmill.domain.credential import (
     Join,
     NodeKey,
+    Token,
     hash_secret,
     is_secret,
     make_node_key,
@@ -18,7 +19,7 @@ from reelmill.domain.credential import (
 )
 from reelmill.errors import InvalidField
 
-TOKEN = make_token()
+TOKEN = Token("0123abcd", "abcdefghijklmnopqrstuvwxyz-_0123")
 PIN = bytes(range(32))
 
 
@@ -71,7 +72,7 @@ def test_what_is_no_join_url_is_one_sentence_without_the_secret(text: str, what:
 def test_tokens_and_keys_are_new_each_time() -> None:
     """And their texts are read again."""
     assert TOKEN == read_token(TOKEN.text)
-    assert TOKEN != make_token()
+    assert make_token() != make_token()
     assert make_node_key() != make_node_key()
     assert read_token("") is None
     assert read_token(f"{TOKEN.text}x") is None

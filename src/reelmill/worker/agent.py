@@ -224,9 +224,11 @@ class Worker(Service):
         try:
             await asyncio.wait({asking})
             return [] if asking.cancelled() else asking.result()
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
         finally:
             self._asking = None
-            asking.cancel()
 
     async def _ask_anew(self, _master_id: str) -> None:
         """A master left, and perhaps with our claim: take that back, and ask those that are there."""

@@ -54,14 +54,17 @@ def master(
 
 async def _serve(settings: Settings) -> None:
     from reelmill.cli.fleet import run_master
+    from reelmill.cli.service_manager import READY, STOPPING, tell_manager, watched
     from reelmill.cli.serving import say, stop_events, tell, until
 
     with stop_events() as stop:
-        async with run_master(settings) as running:
+        async with watched(), run_master(settings) as running:
+            tell_manager(f"up: {running.master.url}", READY)
             tell(f"reelmill {__version__} master is up: {running.master.url}")
             say(f"  media     {settings.media}")
             say(f"  database  {running.store.place}")
             await until(stop.wanted.wait(), running.store.failed)
             if running.store.failed.done():
                 raise StoreUnavailable(running.store.failed.result())
+            tell_manager("stopping", STOPPING)
     say("stopped")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import typer
 
+from reelmill.cli.service_manager import STOPPING, tell_manager
 from reelmill.errors import StoreUnavailable
 from reelmill.settings import Settings
 from reelmill.worker.agent import Worker
@@ -48,8 +49,9 @@ async def serve_worker(worker: Worker, stop: Stop, failed: asyncio.Future[str] |
     await until(stop.wanted.wait(), *lost)
     if failed is not None and failed.done():
         raise StoreUnavailable(failed.result())
+    jobs = "1 running job" if worker.running_jobs == 1 else f"{worker.running_jobs} running jobs"
+    tell_manager(f"finishing {jobs}", STOPPING)
     if worker.running_jobs:
-        jobs = "1 running job" if worker.running_jobs == 1 else f"{worker.running_jobs} running jobs"
         say(f"finishing {jobs}; Ctrl-C again gives them back to the queue")
     await until(worker.drain(), stop.urgent.wait(), *lost)
 

@@ -87,6 +87,7 @@ def _refuse_second_farm(settings: Settings) -> None:
 
 async def _serve(settings: Settings, *, fleet: bool) -> None:
     from reelmill.cli.farm import run_farm
+    from reelmill.cli.service_manager import watched
     from reelmill.cli.serving import say, serve_worker, stop_events, tell
     from reelmill.worker.inventory import discover
 
@@ -96,21 +97,23 @@ async def _serve(settings: Settings, *, fleet: bool) -> None:
         if fleet:
             from reelmill.cli.fleet import run_fleet
 
-            async with run_fleet(settings, inventory) as running:
+            async with watched(), run_fleet(settings, inventory) as running:
                 _announce(settings, inventory, running.worker, running.master)
                 say("Workers on other machines join this farm with:")
                 tell(f"  reelmill worker --join {running.join.text}")
                 await serve_worker(running.worker, stop, running.store.failed)
         else:
-            async with run_farm(settings, inventory) as farm:
+            async with watched(), run_farm(settings, inventory) as farm:
                 _announce(settings, inventory, farm.worker, farm.master)
                 await serve_worker(farm.worker, stop, farm.store.failed)
     say("stopped")
 
 
 def _announce(settings: Settings, inventory: Inventory, worker: Worker, master: Master) -> None:
+    from reelmill.cli.service_manager import READY, tell_manager
     from reelmill.cli.serving import say, say_inventory, tell
 
+    tell_manager(f"up: {master.url}", READY)
     tell(f"reelmill {__version__} is up: {master.url}")
     say_inventory(settings, inventory, worker)
     say(f"  database  {'PostgreSQL' if settings.store else settings.data / 'farm.db'}")

@@ -60,12 +60,14 @@ def worker(
 
 async def _serve(settings: Settings) -> None:
     from reelmill.cli.fleet import run_worker
+    from reelmill.cli.service_manager import READY, tell_manager, watched
     from reelmill.cli.serving import say, say_inventory, serve_worker, stop_events, tell
     from reelmill.worker.inventory import discover
 
     inventory = await discover(settings.slots, settings.labels)
     with stop_events() as stop:
-        async with run_worker(settings, inventory) as running:
+        async with watched(), run_worker(settings, inventory) as running:
+            tell_manager(f"joined as {running.node.name}", READY)
             tell(f"reelmill {__version__} worker {running.node.name} has joined")
             say_inventory(settings, inventory, running)
             await serve_worker(running, stop)

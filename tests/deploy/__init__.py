@@ -1,0 +1,1 @@
+"""What is in deploy/, each file judged by its own tool."""

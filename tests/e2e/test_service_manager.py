@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.nats_server import free_port
+
 from .conftest import Commands, wait_for
 
 
@@ -43,6 +45,21 @@ def test_the_manager_hears_when_the_farm_is_up_and_when_it_ends(commands: Comman
     farm.process.send_signal(signal.SIGTERM)
     assert ["STOPPING=1", "STATUS=finishing 1 running job"] == manager.hear()
     assert 0 == farm.stop(signal.SIGTERM)
+
+
+def test_the_manager_hears_when_a_worker_has_joined_and_when_it_ends(commands: Commands, manager: Manager) -> None:
+    """The same of `reelmill worker`, under the name of its node."""
+    farm = commands.up("--fleet", REELMILL_BUS_PORT=str(free_port()))
+    assert farm.process.stdout is not None
+    join = farm.process.stdout.readline().split()[-1]
+    (commands.folder / "media-of-n1").mkdir()
+    own = ["--data", "data-of-n1", "--media", "media-of-n1"]
+    worker = commands.start("worker", "--join", join, "--name", "n1", *own, NOTIFY_SOCKET=manager.address)
+    assert ["READY=1", "STATUS=joined as n1"] == manager.hear()
+    worker.send_signal(signal.SIGTERM)
+    assert ["STOPPING=1", "STATUS=finishing 0 running jobs"] == manager.hear()
+    assert 0 == worker.wait(60)
+    assert 0 == farm.stop()
 
 
 def test_a_manager_that_asks_hears_that_the_farm_is_alive(commands: Commands, tmp_path: Path) -> None:

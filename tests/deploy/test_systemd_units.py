@@ -17,10 +17,12 @@ from reelmill.worker.confinement import Confinement
 UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 NAMES = ["reelmill-master.service", "reelmill-worker.service"]
 
-needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here: apt-get install systemd"
-)
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here: apt-get install strace")
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    """A machine without them judges nothing, and must not look as if it had."""
+    for program, package in (("systemd-analyze", "systemd"), ("systemd-sysusers", "systemd"), ("strace", "strace")):
+        assert shutil.which(program), f"{program} is not here; type: apt-get install {package}"
 
 
 @pytest.fixture
@@ -44,7 +46,6 @@ def _analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
-@needs_systemd
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_accepts_the_unit_without_a_word(root: Path, name: str) -> None:
     """No unknown key, no value that it would ignore, no program that is not there."""
@@ -52,7 +53,6 @@ def test_systemd_accepts_the_unit_without_a_word(root: Path, name: str) -> None:
     assert (0, "", "") == (end.returncode, end.stdout, end.stderr)
 
 
-@needs_systemd
 @pytest.mark.parametrize(
     ("good", "bad"), [("KillMode=mixed", "KillMode=mixd"), ("Restart=", "Restrat="), ("/bin/reelmill ", "/bin/relmil ")]
 )
@@ -65,7 +65,6 @@ def test_a_mistake_in_a_unit_is_found(root: Path, good: str, bad: str) -> None:
     assert "" != end.stderr
 
 
-@needs_systemd
 @pytest.mark.parametrize("name", NAMES)
 def test_systemd_finds_the_unit_well_closed(root: Path, name: str) -> None:
     """An exposure of at most 2.0 of 10, as systemd counts."""
@@ -73,8 +72,6 @@ def test_systemd_finds_the_unit_well_closed(root: Path, name: str) -> None:
     assert 0 == end.returncode, end.stdout
 
 
-@needs_systemd
-@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="systemd-sysusers is not here")
 def test_systemd_makes_the_user_and_the_folders(tmp_path: Path) -> None:
     """The sysusers and tmpfiles settings do what they say, below a root of their own."""
     (tmp_path / "etc").mkdir()
@@ -111,8 +108,6 @@ def _calls(word: str) -> Iterator[str]:
             yield from _calls(line.strip())
 
 
-@needs_systemd
-@needs_strace
 @pytest.mark.parametrize("encoder", ["libx264", "libx265", "libvpx-vp9", "libsvtav1"])
 def test_an_engine_makes_only_calls_that_the_unit_allows(tmp_path: Path, encoder: str) -> None:
     """Every system call of an encode, started as a worker starts it, is in the filter of the worker's unit."""

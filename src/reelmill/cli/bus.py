@@ -24,8 +24,8 @@ def config(
 ) -> None:
     """Print the configuration of a nats-server (2.11 or newer) for the farm with that store.
 
-    The URL for masters goes to stderr. All servers of a cluster need the same; what else a cluster and TLS need is in
-    deploy/nats.
+    Masters come with the password of REELMILL_BUS when that is set; else one is drawn, and their URL goes to stderr.
+    All servers of a cluster need the same; what else a cluster and TLS need is in deploy/nats.
     """
     import asyncio
 
@@ -41,12 +41,19 @@ async def _print(settings: Settings, listen: str) -> None:
 
     from reelmill.bus.server_config import MASTER_USER, server_config
     from reelmill.cli.farm import open_store
-    from reelmill.cli.fleet import issuer_of
+    from reelmill.cli.fleet import issuer_of, read_bus
+    from reelmill.errors import SettingsError
     from reelmill.service import running
 
+    known = read_bus(settings.bus) if settings.bus else None
+    if known is not None and known.user != MASTER_USER:
+        raise SettingsError(f"bus: masters come as {MASTER_USER!r}, not as {known.user[:80]!r}; mend the URL")
+    if not settings.store:
+        settings.data.mkdir(parents=True, exist_ok=True)
     store = open_store(settings)
     async with running(store):
         issuer = await issuer_of(store)
-    password = secrets.token_urlsafe(24)
+    password = known.password if known is not None else secrets.token_urlsafe(24)
     typer.echo(server_config(listen, issuer.public, password, None), nl=False)
-    typer.echo(f"masters use: REELMILL_BUS='nats://{MASTER_USER}:{password}@{listen}'", err=True)
+    if known is None:
+        typer.echo(f"masters use: REELMILL_BUS='nats://{MASTER_USER}:{password}@{listen}'", err=True)

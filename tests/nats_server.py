@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 BINARY = shutil.which("nats-server", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+
+_READY = "Server is ready"
 
 
 def free_port() -> int:
@@ -24,11 +26,15 @@ def free_port() -> int:
 
 
 class NatsServer:
-    """One server on a port that it keeps when it is started again. ``config`` is the rest of its configuration."""
+    """One server on a port that it keeps when it is started again. ``config`` is the rest of its configuration.
 
-    def __init__(self, folder: Path, config: str = "") -> None:
+    ``prefix`` is a command that runs it.
+    """
+
+    def __init__(self, folder: Path, config: str = "", prefix: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
+        self._prefix = prefix
         self._file = folder / f"nats-{self.port}.conf"
         self.configure(f'listen: "127.0.0.1:{self.port}"\n{config}\n')
         self._log = folder / f"nats-{self.port}.log"
@@ -46,16 +52,14 @@ class NatsServer:
     def start(self) -> None:
         """Start it, again if need be, and wait until it listens."""
         assert BINARY is not None, "nats-server is not there; scripts/setup installs it"
-        self._process = subprocess.Popen([BINARY, "-c", self._file, "-l", self._log], start_new_session=True)
-        deadline = time.monotonic() + 10
-        while not self._listens():
+        ready = self.log.count(_READY)
+        argv = [*self._prefix, BINARY, "-c", self._file, "-l", self._log]
+        self._process = subprocess.Popen(argv, start_new_session=True)
+        deadline = time.monotonic() + 30
+        while self.log.count(_READY) == ready:
             assert self._process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
             time.sleep(0.005)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, without waiting for what comes of it."""

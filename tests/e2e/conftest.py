@@ -33,11 +33,13 @@ class Commands:
         self.environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
         self.environment |= {"HOME": str(folder), "PYTHONUNBUFFERED": "1"}
 
-    def run(self, *arguments: str, seconds: float = 100, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run to the end."""
+    def run(
+        self, *arguments: str, seconds: float = 100, prefix: Sequence[str] = (), **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end; ``prefix`` is a command that runs the command."""
         environment = self.environment | variables
         return subprocess.run(
-            [*REELMILL, *arguments],
+            [*prefix, *REELMILL, *arguments],
             cwd=self.folder,
             env=environment,
             capture_output=True,

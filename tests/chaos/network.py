@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -78,7 +79,8 @@ class Network:
         self._holders.append(holder)
         deadline = time.monotonic() + 10
         while _namespace(holder.pid) == _namespace(os.getpid()):
-            assert time.monotonic() < deadline and holder.poll() is None, "no namespace was made"
+            assert holder.poll() is None, "no namespace was made"
+            assert time.monotonic() < deadline, "no namespace was made"
             time.sleep(0.005)
         _ip(holder.pid, "link set lo up")
         return holder.pid
@@ -95,7 +97,7 @@ def _cable(number: int) -> str:
 
 
 def _namespace(pid: int) -> str:
-    return os.readlink(f"/proc/{pid}/ns/net")
+    return str(Path(f"/proc/{pid}/ns/net").readlink())
 
 
 def _ip(pid: int, words: str) -> None:

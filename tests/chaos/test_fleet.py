@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -17,12 +18,15 @@ from reelmill.store.counts import read_counts
 from reelmill.store.nodes import list_nodes
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Tx
+from reelmill.worker.inventory import find_ffmpeg
 from tests.chaos.aftermath import read_aftermath
 from tests.chaos.conftest import Figures
 from tests.chaos.network import Machine, Network
 from tests.contract.conftest import new_database
 from tests.e2e.conftest import Commands, wait_for
 from tests.nats_server import NatsServer, free_port
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -104,10 +108,10 @@ class Site:
         os.killpg(self.processes[name].pid, signal.SIGKILL)
         self.processes[name].wait(10)
 
-    def ask(self, work: Callable[[Tx], object]) -> object:
+    def ask(self, work: Callable[[Tx], T]) -> T:
         """What the store says, whatever the masters do."""
 
-        async def read() -> object:
+        async def read() -> T:
             store = PostgresStore(self.store)
             await store.start()
             try:
@@ -137,8 +141,8 @@ def test_three_hundred_jobs_survive_the_loss_of_one_of_each(site: Site, figures:
     make_clip(site.commands.media / "in")
     site.run("launch", "--count", str(SYNTHETIC), "--scenario", "480p30-h264", "--duration", "1", "--delay", "0",
              "--output", "synthetic.json", "--master", site.urls[0])  # fmt: skip
-    site.run("launch", "--input", "media/in/*.mp4", "--to", "outputs/real-{stem}.mp4", "--scenario", "480p30-h264", "--delay", "0",
-             "--output", "real.json", "--master", site.urls[0])  # fmt: skip
+    site.run("launch", "--input", "media/in/*.mp4", "--to", "outputs/real-{stem}.mp4", "--scenario", "480p30-h264",
+             "--delay", "0", "--output", "real.json", "--master", site.urls[0])  # fmt: skip
     accepted = [
         one["id"]
         for name in ("synthetic.json", "real.json")
@@ -176,12 +180,10 @@ def test_three_hundred_jobs_survive_the_loss_of_one_of_each(site: Site, figures:
 
 def make_clip(folder: Path) -> None:
     """Sixty short films."""
-    import imageio_ffmpeg
-
     folder.mkdir()
     first = folder / "00.mp4"
     made = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=1", "-c:v", "libx264", "-preset", "ultrafast", str(first)]
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *made], check=True)
+    subprocess.run([find_ffmpeg().path, "-v", "error", *made], check=True)
     for number in range(1, REAL):
         (folder / f"{number:02}.mp4").write_bytes(first.read_bytes() + bytes(number))
 
@@ -193,4 +195,4 @@ def online(site: Site) -> set[str]:
 
 def scratch(folder: Path) -> list[Path]:
     """What a worker has left of attempts."""
-    return [path for path in folder.rglob("attempts/*")]
+    return list(folder.rglob("attempts/*"))

@@ -35,6 +35,7 @@ from reelmill.store.protocol import Store, Tx
 from reelmill.store.submit import insert_jobs
 from reelmill.worker.agent import Worker
 from reelmill.worker.attempt import Attempt
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import Ffmpeg, Inventory
 
 RESULT = Result(
@@ -82,7 +83,7 @@ async def drain(name: str, count: int, units: int) -> float:
             settings = Settings(port=0, data=Path(folder), media=Path(folder))
             bus = MemoryBus()
             master = Master(settings, store, bus, SystemClock(), alone=True)
-            worker = Worker(bus, inventory, Path(folder), name="null", make_attempt=NullAttempt)
+            worker = Worker(bus, inventory, SharedFolder(Path(folder)), name="null", make_attempt=NullAttempt)
             await master.start()
             gc.collect()
             gc.freeze()  # as `reelmill up` does

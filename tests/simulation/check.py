@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.job import Job
+from reelmill.media.publish import list_attempts
 from reelmill.store.counts import read_counts
 from reelmill.store.listing import Transition, read_history
-from reelmill.worker.publish import list_attempts
 from tests.history_checker import violations
 from tests.simulation.encode import content
 from tests.simulation.world import World

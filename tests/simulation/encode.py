@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.job import Result
+from reelmill.media.publish import hash_and_sync
 from reelmill.worker.attempt import Attempt
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.process import Ending, Exit
-from reelmill.worker.verify import hash_and_sync
 from tests.simulation.loop import current_process
 
 if TYPE_CHECKING:

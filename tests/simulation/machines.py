@@ -16,6 +16,7 @@ from reelmill.master.master import background
 from reelmill.master.metrics import Metrics
 from reelmill.store.protocol import Store, Tx
 from reelmill.worker.agent import Worker
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import Ffmpeg, Inventory
 from tests.simulation.bus import SimulatedBus
 from tests.simulation.encode import SimulatedAttempt
@@ -120,7 +121,7 @@ class WorkerMachine:
         self.worker = Worker(
             SimulatedBus(world.network, self.process),
             inventory,
-            world.media_root,
+            SharedFolder(world.media_root),
             name=name,
             beat_seconds=BEAT_SECONDS,
             make_attempt=SimulatedAttempt,

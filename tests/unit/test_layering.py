@@ -11,14 +11,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PARTS = frozenset({"domain", "store", "bus", "master", "worker", "launcher", "cli"})
+PARTS = frozenset({"domain", "store", "bus", "media", "master", "worker", "launcher", "cli"})
 BASE = frozenset({"errors", "clock", "service", "settings", "logs"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "domain": frozenset({"domain", "errors"}),
     "store": BASE | {"store", "domain"},
     "bus": BASE | {"bus", "domain"},
-    "master": BASE | {"master", "domain", "store", "bus"},
-    "worker": BASE | {"worker", "domain", "bus"},
+    "media": BASE | {"media", "domain"},
+    "master": BASE | {"master", "domain", "store", "bus", "media"},
+    "worker": BASE | {"worker", "domain", "bus", "media"},
     "launcher": BASE | {"launcher", "domain"},
     "cli": BASE | PARTS,
     "__main__": frozenset({"cli"}),  # `python -m reelmill` is the command by another name
@@ -37,7 +38,7 @@ HIDDEN_IN: dict[str, tuple[str, ...]] = {
     "litestar": ("reelmill.master",),
     "uvicorn": ("reelmill.master",),
     "typer": ("reelmill.cli",),
-    "httpx2": ("reelmill.launcher", "reelmill.cli"),
+    "httpx2": ("reelmill.launcher", "reelmill.cli", "reelmill.worker"),
 }
 BUCKETS = frozenset({"utils", "util", "common", "helpers", "helper", "misc"})
 MAX_FILE_LINES = 420
@@ -129,7 +130,8 @@ def modules() -> dict[str, str]:
         ("reelmill.cli.up", "import uvicorn"),
         ("reelmill.worker.http", "from litestar import Litestar"),
         ("reelmill.launcher.report", "import typer"),
-        ("reelmill.worker.agent", "import httpx2"),
+        ("reelmill.master.api", "import httpx2"),
+        ("reelmill.media.publish", "from reelmill.worker.agent import Worker"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, source: str) -> None:

@@ -19,6 +19,7 @@ from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
 from reelmill.worker.confinement import EngineLimits
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.machine import usable_memory
 
@@ -63,7 +64,7 @@ def make_worker(settings: Settings, inventory: Inventory, bus: Bus, node_id: str
     return Worker(
         bus,
         inventory,
-        settings.media,
+        SharedFolder(settings.media),
         name=settings.node_name,
         node_id=node_id,
         reserve_live=settings.reserve_live,

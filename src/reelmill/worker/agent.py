@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,16 +32,16 @@ from reelmill.domain.attempt import AttemptKey, AttemptOrder, AttemptReport, Gra
 from reelmill.domain.lifecycle import Fail, Publish, Return
 from reelmill.domain.node import NodeInfo
 from reelmill.errors import StartupError
+from reelmill.media.failed import AttemptFailed
 from reelmill.service import PeriodicService, Service, stop_all
 from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
+from reelmill.worker.depot import Depot
 from reelmill.worker.engines.engine import Engine
-from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
-from reelmill.worker.publish import find_attempt_output, list_attempts, publish, remove_attempt
 from reelmill.worker.reporter import Reporter
 from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_temporary_folder, open_files
 
@@ -63,7 +62,7 @@ class Worker(Service):
         self,
         bus: Bus,
         inventory: Inventory,
-        media_root: Path,
+        depot: Depot,
         *,
         name: str,
         node_id: str | None = None,
@@ -74,7 +73,7 @@ class Worker(Service):
         hang_seconds: float = HANG_SECONDS,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
     ) -> None:
-        """``min_free`` bytes of the media disk must be free before a job is taken; ``node_id`` is new unless given.
+        """``min_free`` bytes must be free on the disk of the depot's folder for a job; ``node_id`` is new unless given.
 
         ``make_attempt`` is for benchmarks, which measure all that is around an engine.
         """
@@ -87,11 +86,12 @@ class Worker(Service):
         self._shortages = [] if inventory.shortage is None else [inventory.shortage]
         self.node = NodeInfo(node_id or str(uuid_utils.uuid7()), name, capabilities, __version__, time.time())
         self._bus = bus
+        self._depot = depot
         self._make_attempt = make_attempt
         self._probe = Probe()
         self._reporter = Reporter(bus)
         engines: dict[str, Engine] = {"ffmpeg": inventory.engine()}
-        shared = (media_root, engines, self._probe, self._reporter)
+        shared = (depot, engines, self._probe, self._reporter)
         self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits, hang_seconds=hang_seconds)
         self._free = capabilities.units
         self._live = 0
@@ -104,7 +104,7 @@ class Worker(Service):
         self._room = asyncio.Event()
         self._draining = False
         self._beats = _Rounds("beats", self.beat, beat_seconds)
-        find = partial(find_trouble, media_root, min_free, [inventory.ffmpeg.path])
+        find = partial(find_trouble, depot.folder, min_free, [inventory.ffmpeg.path])
         self._health = Health(find, self._note_trouble, beat_seconds)
         self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
         self._claims: asyncio.Task[None] | None = None
@@ -119,7 +119,7 @@ class Worker(Service):
         """Return when the worker is known to a master and asks for jobs."""
         if self._claims is not None:
             return
-        await asyncio.gather(self._probe.start(), self._reporter.start())
+        await asyncio.gather(self._probe.start(), self._reporter.start(), self._depot.open(self.node.id))
         self._make_do()
         self._subscriptions = [
             await order_notice(self.node.id).listen(self._bus, self._obey),
@@ -169,6 +169,7 @@ class Worker(Service):
             self._return(one.attempt.grant.key)
         was_known, self._claims = self._claims is not None, None
         await stop_all(self._cleaning, self._health, self._beats, self._reporter, self._probe)
+        await self._depot.close()
         if was_known:
             await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
         for subscription in self._subscriptions:
@@ -337,24 +338,21 @@ class Worker(Service):
 
     async def _finish_publishing(self, order: UnpublishedOutput) -> None:
         """Rename what a lost worker had verified; nothing is encoded again."""
-        root = self._workshop.media_root
         try:
-            output = find_attempt_output(root, order.key)
-            await asyncio.to_thread(publish, output, root, order.output, order.sha256, overwrite=order.overwrite)
+            await self._depot.publish(order)
             event = Publish()
-            remove_attempt(root, order.key)
+            self._depot.remove(order.key)
         except AttemptFailed as failed:
             event = Fail(failed.failure)
         await self._reporter.send(AttemptReport(order.key, self.node.id, event))
 
     async def _remove_garbage(self) -> None:
         """Remove the folders of attempts that are over."""
-        root = self._workshop.media_root
-        left = [key for key in await asyncio.to_thread(list_attempts, root) if key not in self._held]
+        left = [key for key in await self._depot.list_attempts() if key not in self._held]
         garbage = await GARBAGE.ask(self._bus, left, _ANSWER_SECONDS) if left else []
         for key in garbage or ():
             if key not in self._errands:
-                await asyncio.to_thread(remove_attempt, root, key)
+                await asyncio.to_thread(self._depot.remove, key)
 
 
 async def _say_yes(_nothing: None) -> bool:

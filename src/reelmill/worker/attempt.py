@@ -12,21 +12,20 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from reelmill.domain.attempt import AttemptLog, AttemptReport, Grant, Progress
+from reelmill.domain.attempt import AttemptLog, AttemptReport, Grant, Progress, UnpublishedOutput
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
-from reelmill.domain.media_path import resolve
-from reelmill.errors import InvalidField
+from reelmill.media.failed import AttemptFailed
+from reelmill.media.publish import attempt_output, hash_and_sync
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
+from reelmill.worker.depot import Depot
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, without_standstill
-from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
-from reelmill.worker.publish import attempt_output, create_attempt, publish, refuse_taken_output, remove_attempt
 from reelmill.worker.reporter import Reporter
-from reelmill.worker.verify import hash_and_sync, verify
+from reelmill.worker.verify import verify
 
 log = structlog.get_logger()
 
@@ -39,7 +38,7 @@ class Workshop(NamedTuple):
     """What all attempts of a worker share."""
 
     node_id: str
-    media_root: Path
+    depot: Depot
     engines: dict[str, Engine]
     probe: Probe
     reporter: Reporter
@@ -105,40 +104,32 @@ class Attempt:
         finally:
             self.free_room()
             if not self._keep_folder:
-                remove_attempt(self._workshop.media_root, key)
+                self._workshop.depot.remove(key)
 
     async def _encode_and_publish(self) -> None:
-        root = self._workshop.media_root
-        parameters = self.grant.parameters
-        folder = await asyncio.to_thread(create_attempt, root, self.grant.key)
+        depot, key, parameters = self._workshop.depot, self.grant.key, self.grant.parameters
         target = _output_of(parameters)
-        if not parameters.overwrite:
-            await asyncio.to_thread(refuse_taken_output, root, target)
+        folder = await depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
         plan = make_plan(self.grant, source, input_path, folder / "output")
         plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
         ended = await self._encode(plan)
         self.free_room()
         result = await self._verify(plan, ended, target)
+        await depot.deliver(key, plan.output_path, result.sha256, result.size_bytes)
         # Until the answer is here nobody knows whether this output has won: whoever comes next may need it.
         self._keep_folder = True
         if not await self._conclude(Settle(result)):
             self._keep_folder = False  # another attempt took over: this output must not be seen
             return
-        await asyncio.shield(
-            asyncio.to_thread(publish, plan.output_path, root, target, result.sha256, overwrite=parameters.overwrite)
-        )
+        await asyncio.shield(depot.publish(UnpublishedOutput(key, target, result.sha256, parameters.overwrite)))
         await self._conclude(Publish())
         self._keep_folder = False
 
     async def _look_at_input(self, parameters: Parameters) -> tuple[MediaInfo | None, Path | None]:
         if parameters.input is None:
             return None, None
-        try:
-            path = resolve("parameters.input", self._workshop.media_root, parameters.input)
-        except InvalidField as error:
-            failure = Failure("user_error", "input_outside_root", f"The input cannot be read: {error}.")
-            raise AttemptFailed(failure) from error
+        path = await self._workshop.depot.fetch(self.grant, parameters.input)
         return await self._workshop.probe.probe(path), path
 
     async def _encode(self, plan: EncodePlan) -> Exit:

@@ -15,9 +15,9 @@ import msgspec
 from reelmill.domain.capability import CODECS, Capabilities
 from reelmill.domain.scenario import CATALOGUE, Scenario
 from reelmill.errors import StartupError
+from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
-from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
 from reelmill.worker.process import EngineProcess, environment
 from reelmill.worker.shortage import find_memory_shortage

@@ -13,8 +13,8 @@ import structlog
 
 from reelmill.domain.failure import Failure
 from reelmill.errors import StartupError
+from reelmill.media.failed import AttemptFailed
 from reelmill.service import Service
-from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.process import die_with_parent, environment
 

@@ -27,7 +27,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from reelmill.domain.failure import Failure
-from reelmill.worker import input_failure
+from reelmill.media import input_failure
 from reelmill.worker.media_info import (
     MAX_PIXELS,
     MEDIA_FORMATS,

@@ -24,9 +24,9 @@ import msgspec
 import structlog
 
 from reelmill.domain.failure import Failure
+from reelmill.media.failed import AttemptFailed
 from reelmill.worker.confinement import ONLY_THE_USUAL, Confinement
 from reelmill.worker.engine_output import BoundedText, LineSplitter
-from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.machine import find_program
 from reelmill.worker.run_clock import RunClock
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
-
 from reelmill.domain.failure import Failure
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.media_info import MediaInfo
@@ -89,11 +85,3 @@ def _wrong_length(plan: EncodePlan, found: str, expected: str, seconds: float, p
             "copy or export it again.",
         )
     return _wrong(f"it {found}, and {expected} was expected")
-
-
-def hash_and_sync(path: Path) -> tuple[str, int]:
-    """The file's SHA-256 (hex) and size in bytes, once it is safe on disk. Blocks: run it in a thread."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return digest, os.fstat(file.fileno()).st_size

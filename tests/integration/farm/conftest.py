@@ -21,6 +21,7 @@ from reelmill.settings import Settings
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
 from reelmill.worker.confinement import EngineLimits
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import Inventory, discover, find_ffmpeg
 from reelmill.worker.machine import usable_memory
 
@@ -47,7 +48,7 @@ class FarmUnderTest:
         return Worker(
             self.bus,
             self.inventory,
-            self.media,
+            SharedFolder(self.media),
             name=name,
             min_free=self.settings.min_free_bytes,
             engine_limits=EngineLimits(self.settings.engine_memory_bytes, self.settings.engine_nice, usable_memory()),

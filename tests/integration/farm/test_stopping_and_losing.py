@@ -16,14 +16,13 @@ from reelmill.bus.memory import MemoryBus
 from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant, Offer
 from reelmill.domain.lifecycle import Settle, Start
 from reelmill.domain.retry import RetryPolicy
+from reelmill.media import publish as publishing
+from reelmill.media.publish import attempt_output, create_attempt, hash_and_sync
 from reelmill.store.attempts import report
 from reelmill.store.claim import claim
 from reelmill.store.listing import get_job
 from reelmill.store.transition import Rules
-from reelmill.worker import publish as publishing
 from reelmill.worker.attempt import Attempt, Workshop
-from reelmill.worker.publish import attempt_output, create_attempt
-from reelmill.worker.verify import hash_and_sync
 from tests import samples
 from tests.waiting import wait_until
 

@@ -10,8 +10,9 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters
 from reelmill.domain.lifecycle import Fail
 from reelmill.domain.scenario import find_scenario
+from reelmill.media.failed import AttemptFailed
 from reelmill.worker.attempt import Attempt, Workshop
-from reelmill.worker.failed import AttemptFailed
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.reporter import Reporter
@@ -47,7 +48,7 @@ async def test_a_report_holds_no_nul(tmp_path: Path) -> None:
     parameters = Parameters(input="a.mp4", output="b.mp4", duration=1.0, bitrate=2_000_000)
     grant = Grant(AttemptKey("job", 1), find_scenario("480p30-h264"), "ffmpeg", parameters, 1, LEASE)
 
-    await Attempt(grant, Workshop("node", tmp_path, {}, _BadProbe(), reporter), lambda _grant: None).run()
+    await Attempt(grant, Workshop("node", SharedFolder(tmp_path), {}, _BadProbe(), reporter), lambda _grant: None).run()
 
     [event] = [report.event for report in reporter.said]
     assert Fail(Failure("input_error", "input_invalid", "a.mp4: bad\N{REPLACEMENT CHARACTER}tag")) == event

@@ -15,6 +15,7 @@ from reelmill.domain.job import Parameters
 from reelmill.domain.scenario import Scenario
 from reelmill.errors import StartupError
 from reelmill.worker.agent import Worker
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.engines.engine import EncodePlan, Reading, follow, make_plan
 from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
 from reelmill.worker.inventory import FFMPEG_VARIABLE, Ffmpeg, discover, find_ffmpeg
@@ -223,7 +224,7 @@ async def test_a_machine_with_little_memory_uses_fewer_units(tmp_path: Path, mon
     monkeypatch.setattr("reelmill.worker.inventory.usable_cores", lambda: 8)
     monkeypatch.setattr("reelmill.worker.inventory.usable_memory", lambda: 512 * 1024**2)
     inventory = await discover()
-    worker = Worker(MemoryBus(), inventory, tmp_path, name="small", reserve_live=2)
+    worker = Worker(MemoryBus(), inventory, SharedFolder(tmp_path), name="small", reserve_live=2)
     capabilities = worker.node.capabilities
     assert (1, 0) == (capabilities.units, capabilities.reserve_live)
     assert 8 == (await discover(slots=8)).capabilities.units

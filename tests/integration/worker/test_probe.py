@@ -200,7 +200,7 @@ def test_the_process_is_limited() -> None:
 
 def test_the_worker_itself_never_loads_a_decoder() -> None:
     """Strangers' media is opened in processes that may die; the agent's own has no code for it."""
-    parts = ", ".join(f"reelmill.worker.{name}" for name in ("probe", "inventory", "verify", "publish"))
+    parts = ", ".join(f"reelmill.worker.{name}" for name in ("probe", "inventory", "verify", "depot"))
     script = f"import sys, {parts}; print('av' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"

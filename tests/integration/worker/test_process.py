@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from reelmill.worker.failed import AttemptFailed
+from reelmill.media.failed import AttemptFailed
 from reelmill.worker.process import EngineProcess, Exit, die_with_parent
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Reading, fit, without_standstill
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.verify import verify
 

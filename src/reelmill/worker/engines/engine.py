@@ -12,8 +12,8 @@ from reelmill.domain.attempt import Grant
 from reelmill.domain.failure import Failure
 from reelmill.domain.request import CONTAINERS, MAX_SECONDS, SYNTHETIC_SECONDS
 from reelmill.domain.scenario import Scenario
-from reelmill.worker import input_failure
-from reelmill.worker.failed import AttemptFailed
+from reelmill.media import input_failure
+from reelmill.media.failed import AttemptFailed
 from reelmill.worker.media_info import MediaInfo
 
 AudioHandling = Literal["copy", "encode"]

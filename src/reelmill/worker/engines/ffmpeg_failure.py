@@ -11,7 +11,7 @@ import signal
 from typing import NamedTuple
 
 from reelmill.domain.failure import Failure
-from reelmill.worker import input_failure
+from reelmill.media import input_failure
 from reelmill.worker.engines.engine import EncodePlan
 
 _MOST_QUOTED = 200

@@ -20,7 +20,7 @@ from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import PRIVATE_FOLDER, check_media_path, resolve
 from reelmill.errors import InvalidField
-from reelmill.worker.failed import AttemptFailed
+from reelmill.media.failed import AttemptFailed
 
 log = structlog.get_logger()
 
@@ -186,6 +186,14 @@ def _is_published(target: Path, sha256: str) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except FileNotFoundError:
         return False
+
+
+def hash_and_sync(path: Path) -> tuple[str, int]:
+    """The file's SHA-256 (hex) and size in bytes, once it is safe on disk. Blocks: run it in a thread."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return digest, os.fstat(file.fileno()).st_size
 
 
 def sync_folder(folder: Path) -> None:

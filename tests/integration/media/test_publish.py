@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from reelmill.domain.attempt import AttemptKey
-from reelmill.worker.publish import (
+from reelmill.media.publish import (
     PublishError,
     attempt_output,
     create_attempt,
+    hash_and_sync,
     list_attempts,
     publish,
     remove_attempt,
 )
-from reelmill.worker.verify import hash_and_sync
 
 KEY = AttemptKey("0199-job", 3)
 DATA = b"film" * 1000

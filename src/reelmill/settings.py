@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -43,13 +44,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     URL by which masters reach the bus of a fleet, ``bus_ca`` a file with the authority of its certificate, and ``join``
     the URL with which a worker joins; the bus of `up --fleet` listens on ``bus_host``:``bus_port``. ``retention``,
     ``min_free`` and ``engine_memory`` are written as people do. ``max_queued`` is for each queue, 0 for no limit.
+    ``public_url`` is where workers on other machines reach the API; empty for where it listens. A worker without a
+    ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs.
     """
 
     master: str = DEFAULT_MASTER
     host: str = "127.0.0.1"
     port: int = 8080
     data: Path = msgspec.field(default_factory=default_data_folder)
-    media: Path = msgspec.field(default_factory=Path.cwd)
+    media: Path | None = None
     node_name: str = msgspec.field(default_factory=platform.node)
     slots: int | None = None
     reserve_live: int = 0
@@ -72,6 +75,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engine_memory: str | int | float = "auto"
     engine_nice: int = 5
     max_queued: int = 5_000_000
+    public_url: str = ""
+    cache_size: str | int | float = "10GB"
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -95,9 +100,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if (self.retention_seconds or math.inf) < SHORTEST_RETENTION:
             raise SettingsError(f"retention is {self.retention}; it must be 1m or longer, or forever")
         _ = self.min_free_bytes  # says what is wrong with it
+        _ = self.cache_bytes
+        _check_public_url(self.public_url)
         if 0 < (self.engine_memory_bytes or 0) < LEAST_ENGINE_MEMORY:
             advice = "it must be 64MB or more, 0 for no limit, or auto"
             raise SettingsError(f"engine-memory is {self.engine_memory}; {advice}")
+
+    @property
+    def media_folder(self) -> Path:
+        """The farm's media folder, for those that need one: the current folder unless another was given."""
+        return self.media or Path.cwd()
 
     @property
     def retention_seconds(self) -> float | None:
@@ -114,6 +126,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return parse_size(str(self.min_free))
         except ValueError as error:
             raise SettingsError(f"min-free: {error}") from error
+
+    @property
+    def cache_bytes(self) -> int:
+        """How much of its disk a worker without the media folder uses for inputs that no job needs now."""
+        try:
+            return parse_size(str(self.cache_size))
+        except ValueError as error:
+            raise SettingsError(f"cache-size: {error}") from error
 
     @property
     def engine_memory_bytes(self) -> int | None:
@@ -166,6 +186,18 @@ def _to_path(kind: type, value: object) -> Path:
         return Path(str(value)).expanduser().absolute()
     except RuntimeError as error:
         raise ValueError(f"is {str(value)!r}, and that user has no home folder here") from error
+
+
+def _check_public_url(url: str) -> None:
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and not parts.query
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise SettingsError(f"public-url is {url!r}, which is no address; write it like http://farm.example:8080")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def test_without_anything_the_defaults_hold(places: Places, tmp_path: Path) -> N
         *(settings.lease_seconds, settings.max_failures, settings.max_crashes, settings.slots, settings.reserve_live),
     )
     assert tmp_path / "data" / "reelmill" == settings.data
-    assert places.project.parent == settings.media
+    assert places.project.parent == settings.media_folder
 
 
 def test_each_place_wins_over_the_one_behind_it(places: Places) -> None:
@@ -110,7 +110,7 @@ def test_folders_become_absolute(places: Places, monkeypatch: pytest.MonkeyPatch
     settings = load_settings({"data": "farm", "media": "~/films"})
 
     assert places.project.parent / "farm" == settings.data
-    assert Path("/home/somebody/films") == settings.media
+    assert Path("/home/somebody/films") == settings.media_folder
 
 
 @pytest.mark.parametrize("which", ["project", "user"])

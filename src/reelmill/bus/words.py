@@ -7,6 +7,7 @@
 | beat          | worker → any master      | leases renewed, what to drop, pause and publish    |
 | report        | worker → any master      | which of the reports count                         |
 | garbage       | worker → any master      | which of these attempts nobody will ask for again  |
+| media.links   | worker → any master      | fresh links to the media of an attempt that counts |
 | goodbye       | worker → any master      | (empty)                                            |
 | gone          | master → every master    | (told) a worker left: its parked claim is void     |
 | masters.left  | master → every worker    | (told) a master left: who waits for one asks anew  |
@@ -23,7 +24,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 from reelmill.bus.protocol import Bus, Sender, Subscription
-from reelmill.domain.attempt import AttemptKey, AttemptOrder, AttemptReport, BeatAnswer, Grant, Offer, Progress
+from reelmill.domain.attempt import (
+    AttemptKey,
+    AttemptOrder,
+    AttemptReport,
+    BeatAnswer,
+    Grant,
+    MediaLinks,
+    Offer,
+    Progress,
+)
 from reelmill.domain.node import NodeInfo
 from reelmill.errors import Forbidden
 
@@ -125,16 +135,24 @@ class Beat(msgspec.Struct, frozen=True):
     held: list[Progress]
 
 
+class LinksWanted(msgspec.Struct, frozen=True):
+    """A worker that holds this attempt, or is to publish it, needs its media over HTTP."""
+
+    node_id: str
+    key: AttemptKey
+
+
 CLAIM = Question("claim", Claim, list[Grant], lambda claim: [claim.offer.node_id])
 ROOM = Notice("claim.room", Room, lambda room: [room.node_id])
 BEAT = Question("beat", Beat, BeatAnswer, lambda beat: [beat.node.id])
 REPORT = Question("report", list[AttemptReport], list[bool], lambda reports: [report.node_id for report in reports])
 GARBAGE = Question("garbage", list[AttemptKey], list[AttemptKey])
+LINKS = Question("media.links", LinksWanted, list[MediaLinks], lambda wanted: [wanted.node_id])
 GOODBYE = Question("goodbye", str, type(None), lambda node_id: [node_id])
 GONE = Notice("gone", str)
 MASTER_LEFT = Notice("masters.left", str)
 TOKENS = Notice("masters.tokens", type(None))
-WORKER_SAYS = (CLAIM.subject, ROOM.subject, BEAT.subject, REPORT.subject, GARBAGE.subject, GOODBYE.subject)
+WORKER_SAYS = tuple(word.subject for word in (CLAIM, ROOM, BEAT, REPORT, GARBAGE, LINKS, GOODBYE))
 """The subjects on which a worker may speak."""
 
 

@@ -92,7 +92,7 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
     yield Finding("setpriv", "ok" if setpriv else "warning", str(setpriv or "not found"), "" if setpriv else advice)
     full = find_full_temporary_folder()
     yield Finding("temporary files", "warning" if full else "ok", "no space" if full else "has space", full or "")
-    for name, folder in (("data", settings.data), ("media", settings.media)):
+    for name, folder in (("data", settings.data), ("media", settings.media_folder)):
         yield _check_folder(name, folder, settings.min_free_bytes if name == "media" else 0)
 
 

@@ -29,7 +29,7 @@ def prepare_folders(settings: Settings) -> None:
 
     A media folder that is not there is a SettingsError: it is more likely mistyped than wanted empty.
     """
-    for name, folder in (("media", settings.media), ("data", settings.data)):
+    for name, folder in (("media", settings.media_folder), ("data", settings.data)):
         fault = find_fault(name, folder)
         if fault is not None:
             kind = SettingsError if fault.absent else StartupError

@@ -109,6 +109,19 @@ class BeatAnswer(msgspec.Struct, frozen=True):
     paused: list[AttemptKey]
 
 
+class MediaLinks(msgspec.Struct, frozen=True):
+    """Where a worker without the farm's media folder reads the input of an attempt and leaves its output.
+
+    They are good for ``seconds`` from now; then there are new ones, as long as the attempt counts. ``input`` is None
+    for a synthetic job.
+    """
+
+    key: AttemptKey
+    input: str | None
+    attempt: str
+    seconds: float
+
+
 class AttemptOrder(msgspec.Struct, frozen=True):
     """What a node is to do with an attempt that it holds."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from urllib.parse import urlsplit
 
 from reelmill.bus.protocol import Bus
 from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
 from reelmill.master.api.app import create_app
+from reelmill.master.attempt_cleaner import AttemptCleaner
 from reelmill.master.doorman import Doorman
 from reelmill.master.farm import Farm, Gate
+from reelmill.master.media_desk import MediaDesk
 from reelmill.master.metrics import Metrics
 from reelmill.master.presence import Presence
 from reelmill.master.pruner import Pruner, Trimmer
@@ -30,6 +33,7 @@ def background(farm: Farm, retention_seconds: float | None, *, alone: bool) -> l
         Reaper(farm, workers_died_too=alone),
         Pruner(farm, retention_seconds),
         Trimmer(farm),
+        AttemptCleaner(farm),
     ]
 
 
@@ -51,19 +55,22 @@ class Master(Service):
             ),
             rng=random.Random(),
             lease_seconds=settings.lease_seconds,
-            media_root=settings.media,
+            media_root=settings.media_folder,
             data_folder=settings.data,
             metrics=Metrics(),
             max_queued=settings.max_queued or None,
             gate=gate,
         )
+        desk = MediaDesk(self.farm, lambda: settings.public_url or self._server.address)
+        names = ",".join((settings.host, settings.allowed_hosts, urlsplit(settings.public_url).hostname or ""))
         self._server = HttpServer(
-            create_app(self.farm, f"{settings.host},{settings.allowed_hosts}", self._find_troubles),
+            create_app(self.farm, names, self._find_troubles, desk),
             settings.host,
             settings.port,
         )
         self._services: list[Service] = [
             *background(self.farm, settings.retention_seconds, alone=alone),
+            desk,
             self._server,
         ]
         self.doorman = Doorman(self.farm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import platform
 import socket
 from collections.abc import Generator
 
@@ -39,6 +40,12 @@ class HttpServer(Service):
         """Where the server answers."""
         host = "localhost" if self._host in ("127.0.0.1", "0.0.0.0", "::1", "::") else self._host  # noqa: S104
         return f"http://{host}:{self._port}"
+
+    @property
+    def address(self) -> str:
+        """Where it answers other machines, as far as this one can know: its name, when it listens everywhere."""
+        everywhere = self._host in ("0.0.0.0", "::")  # noqa: S104
+        return f"http://{platform.node()}:{self._port}" if everywhere else self.url
 
     async def start(self) -> None:
         """Listen; StartupError when the port is taken or may not be used."""

@@ -56,7 +56,7 @@ def create_attempt(media_root: Path, key: AttemptKey) -> Path:
         remove_attempt(media_root, key)
         folder.mkdir(parents=True)
     except OSError as error:
-        raise _error(error, "its attempt folder") from error
+        raise explain_error(error, "its attempt folder") from error
     return folder
 
 
@@ -87,7 +87,7 @@ def refuse_taken_output(media_root: Path, relative: str) -> None:
     try:
         taken = os.path.lexists(target)
     except OSError as error:
-        raise _error(error, f"the output {relative!r}") from error
+        raise explain_error(error, f"the output {relative!r}") from error
     if taken:
         raise _exists(target)
 
@@ -110,7 +110,7 @@ def publish(output: Path, media_root: Path, relative: str, sha256: str, *, overw
         message = f"The output cannot be written: {error}."
         raise PublishError(Failure("user_error", "output_outside_root", message)) from error
     except OSError as error:
-        raise _error(error, f"the output {relative!r}") from error
+        raise explain_error(error, f"the output {relative!r}") from error
     return target
 
 
@@ -219,7 +219,8 @@ def _lost() -> PublishError:
     return PublishError(Failure("platform_error", "output_lost", message))
 
 
-def _error(error: OSError, what: str) -> PublishError:
+def explain_error(error: OSError, what: str) -> PublishError:
+    """What a failed write of ``what`` under the media root is to a job."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return PublishError(Failure("resource_error", "no_space", f"There is no room for {what}; free some space."))

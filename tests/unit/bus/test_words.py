@@ -7,7 +7,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from reelmill.bus.words import BEAT, CLAIM, GARBAGE, REPORT, Beat, Claim, Room
+from reelmill.bus.words import BEAT, CLAIM, GARBAGE, LINKS, REPORT, Beat, Claim, LinksWanted, Room
 from reelmill.domain.attempt import (
     AttemptKey,
     AttemptLog,
@@ -15,6 +15,7 @@ from reelmill.domain.attempt import (
     AttemptReport,
     BeatAnswer,
     Grant,
+    MediaLinks,
     Progress,
     UnpublishedOutput,
 )
@@ -32,6 +33,8 @@ WORDS: list[tuple[object, object]] = [
     (Beat, Beat(node_info(), [Progress(KEY, 12.5, 30.1, 1.5), Progress(KEY)])),
     (list[Grant], [GRANT]),
     (BeatAnswer, BeatAnswer(30.0, [KEY], [KEY], [UnpublishedOutput(KEY, "a.mp4", "ab", True)], [KEY])),
+    (LinksWanted, LinksWanted("n1", KEY)),
+    (list[MediaLinks], [MediaLinks(KEY, "http://m/a", "http://m/b", 600.0), MediaLinks(KEY, None, "http://m/b", 1.0)]),
     (AttemptOrder, AttemptOrder(KEY, "pause")),
     (list[AttemptReport], [AttemptReport(KEY, "n1", event, AttemptLog("ffmpeg", "said")) for event in EVENTS]),
 ]
@@ -50,6 +53,6 @@ def test_every_report_of_a_worker_is_among_the_words_tested() -> None:
 
 def test_each_question_has_a_subject_of_its_own() -> None:
     """No answer can be taken for another's."""
-    subjects = [question.subject for question in (CLAIM, BEAT, REPORT, GARBAGE)]
+    subjects = [question.subject for question in (CLAIM, BEAT, REPORT, GARBAGE, LINKS)]
 
     assert len(subjects) == len(set(subjects))

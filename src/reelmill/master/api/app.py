@@ -24,10 +24,12 @@ from reelmill.master.api.farm_routes import (
 )
 from reelmill.master.api.guard import BrowserGuard
 from reelmill.master.api.jobs import JobsController
+from reelmill.master.api.media import MediaController
 from reelmill.master.api.problems import EXCEPTION_HANDLERS
 from reelmill.master.api.token_routes import TokensController
 from reelmill.master.farm import Farm
 from reelmill.master.intake import Intake
+from reelmill.master.media_desk import MediaDesk
 from reelmill.master.web.page import live_page
 
 MAX_BODY_BYTES = 8_000_000
@@ -40,19 +42,26 @@ def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
     return request.app.openapi_schema.to_schema()
 
 
-def create_app(farm: Farm, allowed_hosts: str = "", find_troubles: Callable[[], list[str]] = list) -> Litestar:
+def create_app(
+    farm: Farm,
+    allowed_hosts: str = "",
+    find_troubles: Callable[[], list[str]] = list,
+    desk: MediaDesk | None = None,
+) -> Litestar:
     """The application that serves this farm, also under the names in ``allowed_hosts`` (with commas between).
 
-    ``find_troubles`` says which background services go on failing.
+    ``find_troubles`` says which background services go on failing; ``desk`` serves media to workers.
     """
     names = frozenset(name.strip().lower() for name in allowed_hosts.split(",") if name.strip())
     intake = Intake(farm)
+    the_desk = desk or MediaDesk(farm, lambda: "")
     return Litestar(
         route_handlers=[
             live_page,
             openapi,
             JobsController,
             LaunchesController,
+            MediaController,
             NodesController,
             ScenariosController,
             TenantsController,
@@ -65,6 +74,7 @@ def create_app(farm: Farm, allowed_hosts: str = "", find_troubles: Callable[[], 
         dependencies={
             "farm": Provide(lambda: farm, sync_to_thread=False),
             "intake": Provide(lambda: intake, sync_to_thread=False),
+            "desk": Provide(lambda: the_desk, sync_to_thread=False),
             "troubles": Provide(lambda: find_troubles(), sync_to_thread=False),
         },
         middleware=[DefineMiddleware(BrowserGuard, allowed_hosts=names)],

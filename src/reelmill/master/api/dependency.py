@@ -6,6 +6,7 @@ from litestar.di import NamedDependency
 
 from reelmill.master.farm import Farm
 from reelmill.master.intake import Intake
+from reelmill.master.media_desk import MediaDesk
 
 TheFarm = NamedDependency[Farm]
 """The farm that this master serves."""
@@ -15,3 +16,6 @@ TheIntake = NamedDependency[Intake]
 
 TheTroubles = NamedDependency[list[str]]
 """A sentence for each background service of this master that goes on failing."""
+
+TheDesk = NamedDependency[MediaDesk]
+"""What serves the media of the farm to workers that do not have its folder."""

@@ -16,6 +16,7 @@ from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import Conflict, Forbidden, Full, InvalidField, NotFound, ReelmillError, Unavailable
 from reelmill.master.api.answers import ProblemAnswer
+from reelmill.media.failed import AttemptFailed
 
 log = structlog.get_logger()
 
@@ -88,6 +89,15 @@ def _on_error(_request: Request[Any, Any, Any], error: ReelmillError) -> Respons
     return respond(describe_error(error), error.retry_after if isinstance(error, Full) else None)
 
 
+def _on_attempt_failed(_request: Request[Any, Any, Any], error: AttemptFailed) -> Response[ProblemAnswer]:
+    failure = error.failure
+    if error.__cause__ is not None:
+        log.warning("media_failed", code=failure.code, cause=repr(error.__cause__))
+    status = {"no_space": 507, "output_exists": 409, "input_missing": 404}.get(failure.code, 422)
+    found = problem(status, failure.code, failure.message)
+    return respond(msgspec.structs.replace(found, failure_reason=failure.reason))
+
+
 def _on_decode_error(_request: Request[Any, Any, Any], error: msgspec.DecodeError) -> Response[ProblemAnswer]:
     return respond(read_decode_error(error))
 
@@ -121,6 +131,7 @@ def _on_surprise(request: Request[Any, Any, Any], error: Exception) -> Response[
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {
     ReelmillError: _on_error,
+    AttemptFailed: _on_attempt_failed,
     msgspec.DecodeError: _on_decode_error,
     RecursionError: _on_deep_body,
     HTTPException: _on_http_error,

@@ -1,0 +1,113 @@
+"""/media: the inputs and outputs of attempts, for workers that do not have the media folder. Signed links only."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, HttpMethod, Request, Response, patch, post, route
+from litestar.params import FromPath, HeaderParameter
+from litestar.response import Stream
+
+from reelmill.errors import InvalidField, ReelmillError
+from reelmill.master.api.dependency import TheDesk
+from reelmill.master.api.problems import problem, respond
+from reelmill.master.media_desk import MediaDesk
+from reelmill.media.upload import WholeOutput
+
+MAX_PIECE_BYTES = 64 << 20
+_WRITE_BYTES = 1 << 20
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+_decode_whole = msgspec.json.Decoder(WholeOutput).decode
+
+
+class MediaController(Controller):
+    """Everything below /media. Each request carries the query of a link that a master has signed."""
+
+    path = "/media"
+    tags = ("media",)
+
+    @route("/input", http_method=[HttpMethod.GET, HttpMethod.HEAD], name="media-input")
+    async def read_input(
+        self, request: Request[Any, Any, Any], desk: TheDesk, path: str, attempt: str, expires: int, signature: str
+    ) -> Response[Any]:
+        """Read an input, or a `Range` of it; with `Want-Repr-Digest: sha-256` HEAD tells its hash."""
+        desk.check("read", path, attempt, expires, signature)
+        file = await desk.look_at_input(path)
+        headers = {"ETag": file.etag, "Accept-Ranges": "bytes"}
+        if request.method == "HEAD":
+            headers["Content-Length"] = str(file.size)
+            if "sha-256" in request.headers.get("Want-Repr-Digest", ""):
+                digest = await desk.digest(path, file.etag)
+                if digest is not None:
+                    headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(digest).decode()}:"
+            return Response(b"", headers=headers, media_type="application/octet-stream")
+        asked = request.headers.get("Range", "")
+        same = request.headers.get("If-Range", file.etag) == file.etag
+        span = _read_range(asked, file.size) if asked and same else None
+        if span is None:
+            span, status = (0, file.size), 200
+        elif span[0] >= span[1]:
+            found = problem(416, "range_not_satisfiable", f"the input has {file.size} bytes, and {asked!r} is beyond it")
+            answer = respond(found)
+            answer.headers["Content-Range"] = f"bytes */{file.size}"
+            return answer
+        else:
+            status = 206
+            headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{file.size}"
+        headers["Content-Length"] = str(span[1] - span[0])
+        pieces = desk.read(path, file.etag, *span)
+        return Stream(pieces, status_code=status, headers=headers, media_type="application/octet-stream")
+
+    @post("/attempts/{attempt:str}/begin", status_code=204)
+    async def begin(self, desk: TheDesk, attempt: FromPath[str], expires: int, signature: str) -> None:
+        """Make room for the output; 409 when its place is taken, or the attempt does not count any more."""
+        await desk.begin(desk.check("fill", "", attempt, expires, signature))
+
+    @route("/attempts/{attempt:str}/output", http_method=[HttpMethod.HEAD], status_code=204, name="media-offset")
+    async def offset(self, desk: TheDesk, attempt: FromPath[str], expires: int, signature: str) -> Response[None]:
+        """Tell in `Upload-Offset` how many bytes of the output are here."""
+        key = desk.check("fill", "", attempt, expires, signature)
+        return Response(None, status_code=204, headers={"Upload-Offset": str(await desk.received(key))})
+
+    @patch("/attempts/{attempt:str}/output", status_code=204, request_max_body_size=MAX_PIECE_BYTES)
+    async def append(
+        self,
+        request: Request[Any, Any, Any],
+        desk: TheDesk,
+        attempt: FromPath[str],
+        expires: int,
+        signature: str,
+        upload_offset: Annotated[int, HeaderParameter(name="Upload-Offset", ge=0)],
+    ) -> Response[None]:
+        """Add the body, a piece of the output of at most 64 MiB, behind the `Upload-Offset` bytes that are here.
+
+        409 when these are not all; what has come of a broken request is kept.
+        """
+        key = desk.check("fill", "", attempt, expires, signature)
+        here = await desk.received(key)
+        if here != upload_offset:
+            found = problem(409, "offset", f"{here} bytes of this output are here, not {upload_offset}; go on from there")
+            answer: Response[Any] = respond(found)
+        else:
+            here = await _keep(desk, key, request.stream(), here)
+            answer = Response(None, status_code=204)
+        answer.headers["Upload-Offset"] = str(here)
+        return answer
+
+    @post("/attempts/{attempt:str}/complete", status_code=204)
+    async def complete(
+        self, request: Request[Any, Any, Any], desk: TheDesk, attempt: FromPath[str], expires: int, signature: str
+    ) -> None:
+        """Check the size and hash in the body against what is here, and make that durable."""
+        key = desk.check("fill", "", attempt, expires, signature)
+        await desk.complete(key, _decode_whole(await request.body()))
+
+    @post("/attempts/{attempt:str}/publish", status_code=204)
+    async def publish(self, desk: TheDesk, attempt: FromPath[str], expires: int, signature: str) -> None:
+        """Put the output of the attempt into its place, if the store says that it has won."""
+        await desk.publish(desk.check("fill", "", attempt, expires, signature))

@@ -19,7 +19,7 @@ from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
 from reelmill.worker.confinement import EngineLimits
-from reelmill.worker.depot import SharedFolder
+from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.machine import usable_memory
 
@@ -53,18 +53,18 @@ async def run_farm(settings: Settings, inventory: Inventory) -> AsyncGenerator[R
     bus = MemoryBus()
     # Only of a farm with a file of its own it is certain that no other worker is alive.
     master = Master(settings, store, bus, SystemClock(), alone=not settings.store)
-    worker = make_worker(settings, inventory, bus)
+    worker = make_worker(settings, inventory, bus, SharedFolder(settings.media_folder))
     async with running(store, bus, master, worker):
         gc.freeze()  # what was loaded stays: looking through it again and again would stop the loop for 50 ms each time
         yield RunningFarm(store, master, worker)
 
 
-def make_worker(settings: Settings, inventory: Inventory, bus: Bus, node_id: str | None = None) -> Worker:
+def make_worker(settings: Settings, inventory: Inventory, bus: Bus, depot: Depot, node_id: str | None = None) -> Worker:
     """The worker that the settings describe, not started yet; with an id of its own unless one is given."""
     return Worker(
         bus,
         inventory,
-        SharedFolder(settings.media),
+        depot,
         name=settings.node_name,
         node_id=node_id,
         reserve_live=settings.reserve_live,

@@ -27,6 +27,8 @@ from reelmill.store.protocol import Store, Tx
 from reelmill.store.secrets import shared_secret
 from reelmill.store.tokens import accepts, replace_token
 from reelmill.worker.agent import Worker
+from reelmill.worker.depot import SharedFolder
+from reelmill.worker.http_depot import HttpDepot
 from reelmill.worker.inventory import Inventory
 
 try:
@@ -125,7 +127,8 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
             async with _master_on(settings, store, place, tls, pin=pin, shown=(shown,)) as master:
                 ours, others = make_token(), await store.write(lambda tx: _keep_token(tx, folder / "token"))
                 await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
-                async with _worker_on(settings, inventory, Join(ours, (here,), pin)) as worker:
+                me = Join(ours, (here,), pin)
+                async with _worker_on(settings, inventory, me, settings.media_folder) as worker:
                     yield RunningFleet(store, master, worker, Join(others, (shown,), pin))
 
 
@@ -156,8 +159,8 @@ async def run_worker(settings: Settings, inventory: Inventory) -> AsyncGenerator
         join = read_join("join", settings.join)
     except InvalidField as error:
         raise SettingsError(str(error).replace("join: ", "--join ", 1)) from error
-    prepare_folders(settings)
-    async with _worker_on(settings, inventory, join) as worker:
+    prepare_folders(settings, media=settings.media is not None)
+    async with _worker_on(settings, inventory, join, settings.media) as worker:
         yield worker
 
 
@@ -186,12 +189,16 @@ async def _master_on(
 
 
 @contextlib.asynccontextmanager
-async def _worker_on(settings: Settings, inventory: Inventory, join: Join) -> AsyncGenerator[Worker, None]:
+async def _worker_on(
+    settings: Settings, inventory: Inventory, join: Join, media: Path | None
+) -> AsyncGenerator[Worker, None]:
+    """With the farm's media folder, or with none: then it has media from the masters."""
     key = make_node_key()
     tls = await pinned_context(join.hosts, join.pin) if join.pin is not None else _authority(settings, needed=False)
     access = Access([f"nats://{host}" for host in join.hosts], key.node_id, f"{join.token.text}:{key.secret}", tls)
     bus = NatsBus(access, Identity(join.token.id, key.node_id))
-    worker = make_worker(settings, inventory, bus, key.node_id)
+    depot = HttpDepot(bus, settings.data / "worker", settings.cache_bytes) if media is None else SharedFolder(media)
+    worker = make_worker(settings, inventory, bus, depot, key.node_id)
     async with running(bus, worker):
         yield worker
 

@@ -24,12 +24,14 @@ class Fault(NamedTuple):
     absent: bool = False
 
 
-def prepare_folders(settings: Settings) -> None:
-    """Make the data folder, and see that both can be written; StartupError with what to do.
+def prepare_folders(settings: Settings, *, media: bool = True) -> None:
+    """Make the data folder, and see that it and the ``media`` folder can be written; StartupError with what to do.
 
     A media folder that is not there is a SettingsError: it is more likely mistyped than wanted empty.
     """
     for name, folder in (("media", settings.media_folder), ("data", settings.data)):
+        if name == "media" and not media:
+            continue
         fault = find_fault(name, folder)
         if fault is not None:
             kind = SettingsError if fault.absent else StartupError

@@ -7,13 +7,13 @@ import contextlib
 import os
 import signal
 from collections.abc import Awaitable, Generator
+from pathlib import Path
 from typing import NamedTuple
 
 import typer
 
 from reelmill.cli.service_manager import STOPPING, tell_manager
 from reelmill.errors import StoreUnavailable
-from reelmill.settings import Settings
 from reelmill.worker.agent import Worker
 from reelmill.worker.inventory import Inventory
 
@@ -70,13 +70,13 @@ async def _wait(awaitable: Awaitable[object]) -> None:
     await (asyncio.shield(awaitable) if isinstance(awaitable, asyncio.Future) else awaitable)
 
 
-def say_inventory(settings: Settings, inventory: Inventory, worker: Worker) -> None:
+def say_inventory(media: Path | None, inventory: Inventory, worker: Worker) -> None:
     """What the worker has to work with."""
     codecs = ", ".join(inventory.encoders) or "none: `reelmill doctor` says why"
     say(f"  cores     {worker.node.capabilities.units} units")
     say(f"  ffmpeg    {inventory.ffmpeg.version} ({inventory.ffmpeg.path})")
     say(f"  encoders  {codecs}")
-    say(f"  media     {settings.media}")
+    say(f"  media     {media or 'over HTTP from the masters; --media FOLDER uses a folder that is shared with them'}")
 
 
 def tell(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,6 @@ from reelmill import __version__
 from reelmill.cli.farm_options import (
     DataOption,
     LabelOption,
-    MediaOption,
     ReserveLiveOption,
     SlotsOption,
     VerboseOption,
@@ -31,7 +31,14 @@ def worker(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of this node.", show_default="this machine's name")
     ] = None,
-    media: MediaOption = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="The masters' media folder, when it is shared with this machine.",
+            show_default="none: media come over HTTP",
+        ),
+    ] = None,
     data: DataOption = None,
     slots: SlotsOption = None,
     reserve_live: ReserveLiveOption = None,
@@ -69,6 +76,6 @@ async def _serve(settings: Settings) -> None:
         async with watched(), run_worker(settings, inventory) as running:
             tell_manager(f"joined as {running.node.name}", READY)
             tell(f"reelmill {__version__} worker {running.node.name} has joined")
-            say_inventory(settings, inventory, running)
+            say_inventory(settings.media, inventory, running)
             await serve_worker(running, stop)
     say("stopped")

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from reelmill.bus.protocol import Subscription
@@ -46,7 +45,7 @@ class MediaDesk(Service):
     def __init__(self, farm: Farm, base_url: Callable[[], str]) -> None:
         self._farm = farm
         self._base_url = base_url
-        self._secret = b""
+        self._secret = secrets.token_bytes(32)  # no link is good before the farm's own is known
         self._disk: ThreadPoolExecutor | None = None
         self._digests: OrderedDict[tuple[str, str], asyncio.Future[bytes | None]] = OrderedDict()
         self._subscription: Subscription | None = None
@@ -68,7 +67,7 @@ class MediaDesk(Service):
             self._disk = None
 
     async def _answer(self, asked: LinksWanted) -> list[MediaLinks]:
-        """None for an attempt that its node does not hold, or not any more."""
+        """Nothing for an attempt that its node does not hold, or not any more."""
         job = await self._find(asked.key)
         if job is None or job.node_id != asked.node_id or not job.is_held:
             return []

@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import structlog
 
@@ -25,6 +26,7 @@ from reelmill.media.failed import AttemptFailed
 log = structlog.get_logger()
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+Container = Literal["mp4", "matroska"]
 _SUFFIX = {"mp4": ".mp4", "matroska": ".mkv"}
 
 
@@ -40,6 +42,11 @@ def attempt_folder(media_root: Path, key: AttemptKey) -> Path:
 def attempt_output(folder: Path, container: str) -> Path:
     """The file that an attempt encodes into its folder."""
     return folder / f"output{_SUFFIX[container]}"
+
+
+def container_of(output: Path) -> Container:
+    """What kind of file an attempt has encoded there."""
+    return "matroska" if output.suffix == _SUFFIX["matroska"] else "mp4"
 
 
 def find_attempt_output(media_root: Path, key: AttemptKey) -> Path:

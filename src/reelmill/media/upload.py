@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.errors import Conflict
 from reelmill.media.publish import (
+    Container,
     attempt_folder,
     attempt_output,
     explain_error,
@@ -29,7 +29,7 @@ _PART = "upload.part"
 class WholeOutput(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says of an output that it has sent. ``sha256`` in hex, ``size`` in bytes."""
 
-    container: Literal["mp4", "matroska"]
+    container: Container
     size: int
     sha256: str
 

@@ -21,7 +21,7 @@ from reelmill.settings import Settings
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
 from reelmill.worker.confinement import EngineLimits
-from reelmill.worker.depot import SharedFolder
+from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.inventory import Inventory, discover, find_ffmpeg
 from reelmill.worker.machine import usable_memory
 
@@ -44,11 +44,11 @@ class FarmUnderTest:
         self._clients = contextlib.AsyncExitStack()
         self.http: httpx2.AsyncClient
 
-    def new_worker(self, name: str = "node-1", **own: Any) -> Worker:
+    def new_worker(self, name: str = "node-1", depot: Depot | None = None, **own: Any) -> Worker:
         return Worker(
             self.bus,
             self.inventory,
-            SharedFolder(self.media),
+            depot or SharedFolder(self.media),
             name=name,
             min_free=self.settings.min_free_bytes,
             engine_limits=EngineLimits(self.settings.engine_memory_bytes, self.settings.engine_nice, usable_memory()),

@@ -11,6 +11,7 @@ import msgspec
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.explanation import Outlook
+from reelmill.domain.failure import Failure
 from reelmill.domain.job import Job, Parameters, Result
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import Scenario
@@ -133,8 +134,8 @@ class JobPage(msgspec.Struct, frozen=True):
 class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """RFC 9457: what went wrong. ``code`` is stable; ``field`` is the dotted path of what is wrong in the request.
 
-    Of a queue or tenant that is full: how many jobs are ``waiting``, and the ``limit``. Of media: the
-    ``failure_reason`` of an attempt that fails of it.
+    Of a queue or tenant that is full: how many jobs are ``waiting``, and the ``limit``. Of media:
+    the ``failure`` of an attempt that ends of it.
     """
 
     type: str
@@ -146,7 +147,7 @@ class ProblemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     job_status: str | None = None
     waiting: int | None = None
     limit: int | None = None
-    failure_reason: FailureReason | None = None
+    failure: Failure | None = None
 
 
 class BatchItemAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -95,7 +95,7 @@ def _on_attempt_failed(_request: Request[Any, Any, Any], error: AttemptFailed) -
         log.warning("media_failed", code=failure.code, cause=repr(error.__cause__))
     status = {"no_space": 507, "output_exists": 409, "input_missing": 404}.get(failure.code, 422)
     found = problem(status, failure.code, failure.message)
-    return respond(msgspec.structs.replace(found, failure_reason=failure.reason))
+    return respond(msgspec.structs.replace(found, failure=failure))
 
 
 def _on_decode_error(_request: Request[Any, Any, Any], error: msgspec.DecodeError) -> Response[ProblemAnswer]:

@@ -1,0 +1,60 @@
+"""A fleet without a shared folder: media go between masters and workers over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reelmill.worker.inventory import find_ffmpeg
+from tests.e2e.conftest import Commands, wait_for
+from tests.e2e.fleet import Fleet
+
+SHORT = {"scenario": "480p30-h264", "parameters": {"duration": 1}}
+
+
+@pytest.fixture
+def fleet(commands: Commands, tmp_path: Path) -> Generator[Fleet, None, None]:
+    made = Fleet(commands, tmp_path)
+    yield made
+    commands.end_all()
+    made.nats.kill()
+
+
+def far_worker(fleet: Fleet, name: str, **variables: str) -> Any:
+    """A worker that is told of no media folder, and stands in none."""
+    variables = {"REELMILL_MEDIA": "", **variables}
+    child = fleet.commands.start(
+        "worker", "--join", fleet.token(name), "--name", name, "--data", str(fleet.folder / name), **variables
+    )
+    assert child.stdout is not None
+    assert "has joined" in child.stdout.readline(), fleet.commands.log.read_text()
+    return child
+
+
+def files_under(folder: Path) -> list[str]:
+    """The names of the files there, at whatever depth."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_outputs_of_a_worker_without_the_folder_lie_under_that_of_the_masters(fleet: Fleet) -> None:
+    """Byte for byte what the store says of them; the worker keeps the input, and nothing else."""
+    fleet.master()
+    far_worker(fleet, "far")
+    media = fleet.folder / "media"
+    source = ["-f", "lavfi", "-i", "testsrc2=size=640x480:rate=25", "-t", "2", "-pix_fmt", "yuv420p"]
+    subprocess.run([find_ffmpeg().path, "-v", "error", *source, media / "in.mp4"], check=True)
+    fleet.post("/jobs", SHORT)
+    fleet.post("/jobs", {"scenario": "480p30-h264", "parameters": {"input": "in.mp4", "output": "out/film.mp4"}})
+    results = [job["result"] for job in fleet.until_ended(2)]
+    for result in results:
+        output = (media / result["output"]).read_bytes()
+        assert (hashlib.sha256(output).hexdigest(), len(output)) == (result["sha256"], result["size_bytes"])
+    wait_for(lambda: files_under(media), lambda names: names == sorted(["in.mp4", *(r["output"] for r in results)]))
+    [lock, kept] = sorted(files_under(fleet.folder / "far"), key=lambda name: name != "worker/lock")
+    assert "worker/lock" == lock
+    assert (media / "in.mp4").read_bytes() == (fleet.folder / "far" / kept).read_bytes()

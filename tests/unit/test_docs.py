@@ -24,7 +24,7 @@ from reelmill.store.sqlite import SqliteStore
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def _commands() -> Iterator[tuple[str, list[str]]]:

@@ -51,6 +51,7 @@ class Network:
             _ip(self._hub, f"link set {cable} master switch up")
             _ip(pid, f"addr add {_NET}.{number}/24 dev eth0")
             _ip(pid, "link set eth0 up")
+            _ip(pid, "route add default dev eth0")  # or nobody there knows which of its addresses leads out
             made = Machine(name, f"{_NET}.{number}", ("nsenter", f"--net=/proc/{pid}/ns/net"), [])
         else:
             made = Machine(name, "127.0.0.1", (), [])

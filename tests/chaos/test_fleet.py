@@ -99,7 +99,7 @@ class Site:
         """It joins."""
         line = self._start(
             name, "worker", "--join", self.join, "--name", name, "--data", str(self.commands.folder / name),
-            "--slots", "2", "--media", str(self.commands.media), REELMILL_BEAT_SECONDS="1",
+            "--slots", "2", REELMILL_BEAT_SECONDS="1",
         )  # fmt: skip
         assert f"worker {name} has joined" in line, self.commands.log.read_text()
 

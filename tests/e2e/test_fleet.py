@@ -15,6 +15,8 @@ from tests.e2e.conftest import Commands, Farm, wait_for
 from tests.e2e.fleet import Fleet, kill
 from tests.nats_server import free_port
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 SHORT = {"scenario": "480p30-h264", "parameters": {"duration": 1}}
 LONG = {"scenario": "1080p60-h264", "parameters": {"duration": 300}}
 
@@ -69,6 +71,7 @@ def run_some(farm: Farm) -> set[str]:
     jobs = wait_for(
         lambda: [farm.get(f"/jobs/{one}") for one in ids],
         lambda seen: all(job["status"] == "completed" for job in seen),
+        seconds=180,
     )
     return {job["node_name"] for job in jobs}
 

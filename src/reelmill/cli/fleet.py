@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import secrets
-import socket
 import ssl
 import time
 import uuid
@@ -21,6 +20,7 @@ from reelmill.domain.credential import DEFAULT_PORT, Join, Token, make_node_key,
 from reelmill.errors import InvalidField, SettingsError, StartupError
 from reelmill.master.farm import Gate
 from reelmill.master.master import Master
+from reelmill.master.server import EVERYWHERE, outward_address
 from reelmill.service import running
 from reelmill.settings import Settings
 from reelmill.store.protocol import Store, Tx
@@ -46,7 +46,6 @@ _ISSUER = "bus_issuer"
 _THIS_MACHINE = "this-machine"
 _UP = "up"
 _SYSTEM = "system"
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 
 
 class RunningMaster(NamedTuple):
@@ -135,8 +134,8 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
 def _addresses(settings: Settings) -> tuple[str, str]:
     """Where the bus of this machine is reached from here, and where others may try."""
     port = settings.bus_port
-    if settings.bus_host in _EVERYWHERE:
-        return f"127.0.0.1:{port}", f"{socket.gethostname()}:{port}"
+    if settings.bus_host in EVERYWHERE:
+        return f"127.0.0.1:{port}", f"{outward_address()}:{port}"
     return f"{settings.bus_host}:{port}", f"{settings.bus_host}:{port}"
 
 

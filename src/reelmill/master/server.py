@@ -15,7 +15,20 @@ from litestar import Litestar
 from reelmill.errors import StartupError
 from reelmill.service import Service
 
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104
 _GRACE_SECONDS = 5
+_FAR_AWAY = ("192.0.2.1", 9)
+"""An address that nobody has (RFC 5737)."""
+
+
+def outward_address() -> str:
+    """This machine's address towards others; its name when it has none. Names need not be known elsewhere."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_FAR_AWAY)  # sends nothing: it only asks for the way there
+            return probe.getsockname()[0]
+        except OSError:
+            return platform.node()
 
 
 class _Server(uvicorn.Server):
@@ -38,14 +51,13 @@ class HttpServer(Service):
     @property
     def url(self) -> str:
         """Where the server answers."""
-        host = "localhost" if self._host in ("127.0.0.1", "0.0.0.0", "::1", "::") else self._host  # noqa: S104
+        host = "localhost" if self._host in ("127.0.0.1", "::1", *EVERYWHERE) else self._host
         return f"http://{host}:{self._port}"
 
     @property
     def address(self) -> str:
-        """Where it answers other machines, as far as this one can know: its name, when it listens everywhere."""
-        everywhere = self._host in ("0.0.0.0", "::")  # noqa: S104
-        return f"http://{platform.node()}:{self._port}" if everywhere else self.url
+        """Where it answers other machines, as far as this one can know."""
+        return f"http://{outward_address()}:{self._port}" if self._host in EVERYWHERE else self.url
 
     async def start(self) -> None:
         """Listen; StartupError when the port is taken or may not be used."""

@@ -62,6 +62,8 @@ def _job(http: httpx2.Client) -> str:
     return http.post("/jobs", json=body).raise_for_status().json()["id"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_farm_works_over_a_cluster_and_goes_on_without_one_of_its_servers(
     commands: Commands, servers: list[NatsServer], store: str
 ) -> None:

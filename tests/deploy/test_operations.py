@@ -90,6 +90,8 @@ def test_each_command_of_the_runbook_works(commands: Commands, fleet: Fleet) -> 
     assert end.stderr.startswith("error: cannot reach the bus: "), end.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_without_nats_jobs_are_accepted_and_run_when_it_is_back(commands: Commands, fleet: Fleet) -> None:
     """Nobody has to be started again."""
     fleet.nats.kill()

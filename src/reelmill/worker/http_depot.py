@@ -166,10 +166,15 @@ class HttpDepot(Depot):
         raise AttemptFailed(Failure("network_error", "output_corrupted", message))
 
     async def _send_piece(self, key: AttemptKey, output: Path, offset: int) -> int:
-        """How much the masters have behind it. A piece whose answer was lost is found there by the next try."""
+        """How much the masters have behind it; Disagreed, and nothing is sent, when they have not ``offset`` before."""
         piece = await asyncio.to_thread(_read_piece, output, offset)
+        is_first = True
 
         async def send(links: MediaLinks) -> int:
+            nonlocal is_first
+            if not is_first and (here := await self._offset(links)) != offset:
+                raise Disagreed("offset", here)  # a part of what broke off has arrived, or only its answer was lost
+            is_first = False
             headers = {"Upload-Offset": str(offset)}
             answer = await self._master.http.patch(below(links.attempt, "output"), content=piece, headers=headers)
             await check(answer)

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import random
 import subprocess
+import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import psutil
 import pytest
 
 from reelmill.bus.memory import MemoryBus
 from reelmill.clock import SystemClock
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer
+from reelmill.domain.lifecycle import Settle, Start
+from reelmill.domain.retry import RetryPolicy
 from reelmill.master.master import Master
 from reelmill.settings import Settings
+from reelmill.store.attempts import report
+from reelmill.store.claim import claim
 from reelmill.store.sqlite import SqliteStore
+from reelmill.store.transition import Rules
 from reelmill.worker.agent import Worker
 from reelmill.worker.confinement import EngineLimits
 from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.inventory import Inventory, discover, find_ffmpeg
 from reelmill.worker.machine import usable_memory
+from tests import samples
 
 TERMINAL = {"completed", "failed", "canceled", "timed_out"}
 
@@ -159,3 +169,21 @@ async def no_engine_within(seconds: float) -> None:
 
 def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _rules() -> Rules:
+    return Rules(time.time(), RetryPolicy(), random.Random(0))
+
+
+async def claim_as_dead_worker(farm: FarmUnderTest) -> AttemptKey:
+    """Take the job as a worker would, and never be heard of again."""
+    offer = Offer("dead", "dead", farm.inventory.capabilities, 2)
+    [grant] = await farm.store.write(lambda tx: claim(tx, offer, 30.0, _rules()))
+    return grant.key
+
+
+async def settle_as_dead_worker(farm: FarmUnderTest, key: AttemptKey, output: str, sha256: str, size: int) -> None:
+    """Say that its output was verified, and no more."""
+    result = msgspec.structs.replace(samples.result(), output=output, sha256=sha256, size_bytes=size)
+    reports = [AttemptReport(key, "dead", event) for event in (Start(), Settle(result))]
+    assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]

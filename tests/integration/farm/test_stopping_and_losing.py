@@ -9,24 +9,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from reelmill.bus.memory import MemoryBus
-from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant, Offer
-from reelmill.domain.lifecycle import Settle, Start
-from reelmill.domain.retry import RetryPolicy
+from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.media import publish as publishing
 from reelmill.media.publish import attempt_output, create_attempt, hash_and_sync
-from reelmill.store.attempts import report
-from reelmill.store.claim import claim
 from reelmill.store.listing import get_job
-from reelmill.store.transition import Rules
 from reelmill.worker.attempt import Attempt, Workshop
-from tests import samples
 from tests.waiting import wait_until
 
-from .conftest import FarmMaker, FarmUnderTest, engines, no_engine_within
+from .conftest import (
+    FarmMaker,
+    FarmUnderTest,
+    claim_as_dead_worker,
+    engines,
+    no_engine_within,
+    settle_as_dead_worker,
+)
 
 
 async def test_jobs_start_strictly_by_queue_priority_and_arrival(make_farm: FarmMaker) -> None:
@@ -108,7 +108,7 @@ async def test_after_the_farm_died_its_jobs_run_again_at_once(make_farm: FarmMak
     first = make_farm()
     await first.start_master()
     job = await first.submit("480p30-h264", duration=0.2)
-    await _claim_as_dead_worker(first)
+    await claim_as_dead_worker(first)
     await first.stop()
     second = make_farm(retry_base_seconds=0)
     await second.start_master()
@@ -122,11 +122,11 @@ async def test_a_settled_output_is_published_without_encoding_again(make_farm: F
     first = make_farm()
     await first.start_master()
     job = await first.submit("480p30-h264", duration=0.2)
-    key = await _claim_as_dead_worker(first)
+    key = await claim_as_dead_worker(first)
     output = attempt_output(create_attempt(first.media, key), "mp4")
     output.write_bytes(clip.read_bytes())
     sha256, size = hash_and_sync(output)
-    await _settle_as_dead_worker(first, key, job["parameters"]["output"], sha256, size)
+    await settle_as_dead_worker(first, key, job["parameters"]["output"], sha256, size)
     await first.stop()
     second = make_farm()
     await second.start_master()
@@ -214,7 +214,7 @@ async def test_leftovers_of_dead_attempts_are_removed_and_foreign_ones_kept(make
     first = make_farm()
     await first.start_master()
     await first.submit("480p30-h264", duration=0.2)
-    dead = await _claim_as_dead_worker(first)
+    dead = await claim_as_dead_worker(first)
     create_attempt(first.media, dead)
     create_attempt(first.media, AttemptKey("another-farms-job", 1))
     await first.stop()
@@ -222,23 +222,6 @@ async def test_leftovers_of_dead_attempts_are_removed_and_foreign_ones_kept(make
     await second.start_master()
     await second.worker.start()
     assert second.attempt_folders() == ["another-farms-job.1"]
-
-
-def _rules() -> Rules:
-    return Rules(time.time(), RetryPolicy(), random.Random(0))
-
-
-async def _claim_as_dead_worker(farm: FarmUnderTest) -> AttemptKey:
-    """Take the job as a worker would, and never be heard of again."""
-    offer = Offer("dead", "dead", farm.inventory.capabilities, 2)
-    [grant] = await farm.store.write(lambda tx: claim(tx, offer, 30.0, _rules()))
-    return grant.key
-
-
-async def _settle_as_dead_worker(farm: FarmUnderTest, key: AttemptKey, output: str, sha256: str, size: int) -> None:
-    result = msgspec.structs.replace(samples.result(), output=output, sha256=sha256, size_bytes=size)
-    reports = [AttemptReport(key, "dead", event) for event in (Start(), Settle(result))]
-    assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]
 
 
 async def test_a_job_that_is_dropped_before_its_first_step_gives_its_room_back(make_farm: FarmMaker) -> None:

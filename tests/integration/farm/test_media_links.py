@@ -187,6 +187,12 @@ async def test_an_output_comes_in_pieces_and_is_checked(farm: FarmUnderTest, lin
     assert {"output.mp4": FILM} == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+async def test_a_piece_may_be_larger_than_other_bodies(farm: FarmUnderTest, links: MediaLinks) -> None:
+    """Workers send eight mebibytes at a time, more than the API takes elsewhere."""
+    await farm.http.post(below(links.attempt, "begin"))
+    assert (204, str(8 << 20)) == await send(farm, links, 0, bytes(8 << 20))
+
+
 async def test_nothing_is_published_before_the_store_says_so(farm: FarmUnderTest, links: MediaLinks) -> None:
     """Then it is, at the place and with the hash that the store knows; and again changes nothing."""
     await farm.http.post(below(links.attempt, "begin"))

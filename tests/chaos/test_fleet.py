@@ -47,7 +47,9 @@ class Site:
         commands.media.mkdir()
         self._start_bus()
         self.urls = [self._start_master(name) for name in ("master-1", "master-2")]
-        made = self.run("tokens", "create", "workers", "--master", self.urls[0])
+        made = self.commands.run("tokens", "create", "workers", "--master", self.urls[0],
+                                 prefix=self.machines["master-1"].prefix)  # fmt: skip
+        assert 0 == made.returncode, made.stderr
         token = made.stdout.split()[-1].rpartition("@")[0]
         self.join = f"{token}@{','.join(self.places)}"
         for name in ("worker-1", "worker-2", "worker-3"):

@@ -6,10 +6,12 @@ issuer's key (Ed25519, in the encodings of NATS: nkeys and JWTs); its public hal
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import json
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -32,16 +34,15 @@ ACCOUNT = "REELMILL"
 
 _CALLOUT = "$SYS.REQ.USER.AUTH"
 _PASS_SECONDS = 24 * 3600
-"""A pass ends behind this; the server then closes the connection, and the worker comes again."""
+"""A pass ends behind this, or sooner, down to half of it: the server then closes the connection, and the worker comes
+again. Not all at once, though they may have come at once."""
+
+_AT_ONCE = 32
+_TOO_LATE_SECONDS = 4.0
+"""Behind this the server has given up waiting, and its client has come again: those are answered first."""
 _REPLY_SECONDS = 30
 _ACCOUNT_PREFIX = 0
 """Of public account keys in nkeys: they begin with A."""
-
-
-class Refused(ReelmillError):
-    """Somebody who may not connect; the message is for the log of the server."""
-
-    code = "refused"
 
 
 class Applicant(NamedTuple):
@@ -53,7 +54,7 @@ class Applicant(NamedTuple):
 
 
 Judge = Callable[[Applicant], Awaitable[Identity]]
-"""The identity of a worker that may connect; Refused when it may not."""
+"""The identity of a worker that may connect; Forbidden when it may not."""
 
 
 class Issuer:
@@ -84,18 +85,33 @@ class Admissions(Service):
         self._bus = bus
         self._issuer = issuer
         self._judge = judge
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._answers: set[asyncio.Task[None]] = set()
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         if self._subscription is None:
-            self._subscription = await self._bus.subscribe(_CALLOUT, self._answer, queue="admissions")
+            self._subscription = await self._bus.subscribe(_CALLOUT, self._take, queue="admissions")
 
     async def stop(self) -> None:
         if self._subscription is not None:
             await self._subscription.close()
             self._subscription = None
+        for task in self._answers:
+            task.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
 
-    async def _answer(self, message: Msg) -> None:
+    async def _take(self, message: Msg) -> None:
+        task = asyncio.create_task(self._answer(message, time.monotonic()))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _answer(self, message: Msg, came_at: float) -> None:
+        async with self._room:
+            if time.monotonic() - came_at < _TOO_LATE_SECONDS:
+                await self._admit(message)
+
+    async def _admit(self, message: Msg) -> None:
         try:
             asked = _read(message.data)
             verdict = await self._decide(asked)
@@ -119,7 +135,7 @@ def _worker_pass(user_nkey: str, me: Identity) -> dict[str, Any]:
         "sub": user_nkey,
         "aud": ACCOUNT,
         "name": me.id,
-        "exp": int(time.time()) + _PASS_SECONDS,
+        "exp": int(time.time() + _PASS_SECONDS * random.uniform(0.5, 1)),
         "nats": {
             "type": "user",
             "version": 2,

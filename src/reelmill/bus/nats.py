@@ -37,10 +37,10 @@ _FAILED = "Reelmill-Failed"
 """A header of an answer that is none: its handler failed, and who asked need not wait."""
 
 _CONNECT_SECONDS = 5.0
-_LOOK_SECONDS = 5.0
-_ROUND_TRIP_SECONDS = 3.0
+_LOOK_SECONDS = 3.0
+_ROUND_TRIP_SECONDS = 2.0
 _MISSES = 2
-"""A connection is looked at every five seconds; it is given up when two round trips in a row got no answer."""
+"""A connection is looked at every three seconds; it is given up when two round trips in a row got no answer."""
 
 _PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 """Seconds between tries to connect again, spread by half."""
@@ -158,17 +158,18 @@ class NatsBus(Bus):
 
     async def answer(self, subject: str, handler: Handler) -> Subscription:
         async def on_message(message: Msg) -> None:
-            sender = self._sender_of(message)
-            if sender is not None:
-                self._spawn(_answer(handler, message, sender))
+            role, sender = _speaker(message)
+            # An answer goes to whoever asked, and nowhere else: it is said with our rights.
+            if self._counts(role) and message.reply.startswith(f"{Identity(role, sender).inbox}."):
+                self._spawn(self._answer(handler, message, sender), role)
 
         return await self.subscribe(self.me.hears(subject), on_message, queue=_QUEUE)
 
     async def listen(self, subject: str, listener: Listener) -> Subscription:
         async def on_message(message: Msg) -> None:
-            sender = self._sender_of(message)
-            if sender is not None:
-                self._spawn(_hear(listener, message, sender))
+            role, sender = _speaker(message)
+            if self._counts(role):
+                self._spawn(_hear(listener, message, sender), role)
 
         return await self.subscribe(self.me.hears(subject), on_message)
 
@@ -190,13 +191,26 @@ class NatsBus(Bus):
             if (opened := self._opened.pop(ear, None)) is not None:
                 await opened.unsubscribe()
 
-    def _sender_of(self, message: Msg) -> str | None:
-        """Who said it; None when its words do not count any more."""
-        _, role, sender, _ = message.subject.split(".", 3)
-        return sender if role == MASTER_ROLE or self._trusts(role) else None
+    def dismiss(self, role: str) -> None:
+        """Answer none of the questions of that role that are still open."""
+        for task in self._tasks:
+            if task.get_name() == role:
+                task.cancel()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _counts(self, role: str) -> bool:
+        return role == MASTER_ROLE or self._trusts(role)
+
+    async def _answer(self, handler: Handler, message: Msg, sender: str) -> None:
+        try:
+            answer, headers = await handler(message.data, sender), None
+        except Exception as error:
+            _complain(message.subject, error)
+            answer, headers = b"", {_FAILED: "1"}
+        if self._client is not None:  # another one, perhaps, than that by which it was asked
+            await _send(self._client.publish(message.reply, answer, headers=headers), message.subject)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], role: str) -> None:
+        task = asyncio.create_task(work, name=role)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -222,25 +236,29 @@ class NatsBus(Bus):
         misses = 0
         while misses < _MISSES:
             try:
-                async with asyncio.timeout(_LOOK_SECONDS):
+                async with asyncio.timeout(0 if misses else _LOOK_SECONDS):
                     await self._lost.wait()
                 return
             except TimeoutError:
                 misses = 0 if await self._round_trip() else misses + 1
-        self._complaint = f"no sign of life for {_LOOK_SECONDS + _MISSES * _ROUND_TRIP_SECONDS:.0f} seconds or more"
+        if not self._lost.is_set():
+            self._complaint = f"no sign of life for {_MISSES * _ROUND_TRIP_SECONDS:.0f} seconds"
 
     async def _round_trip(self) -> bool:
         """Whether a word of ours comes back to us. The client's own ``flush`` says yes when its reader is dead."""
         if self._client is None:
             return False
         self._echo.clear()
+        signs = [asyncio.ensure_future(event.wait()) for event in (self._echo, self._lost)]
         try:
             await self._client.publish(self.me.says(ECHO), b"")
-            async with asyncio.timeout(_ROUND_TRIP_SECONDS):
-                await self._echo.wait()
+            await asyncio.wait(signs, timeout=_ROUND_TRIP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         except _TROUBLES:
             return False
-        return True
+        finally:
+            for sign in signs:
+                sign.cancel()
+        return self._echo.is_set()
 
     async def _connect(self) -> None:
         """One try at the next server; StartupError with the reason when it is in vain."""
@@ -264,8 +282,9 @@ class NatsBus(Bus):
                     closed_cb=self._note_loss(self._lost),
                 )
                 self._opened = {}
-                for ear in (_Ear(self.me.says(ECHO), "", self._note_echo), *self._ears):
-                    await self._open(client, ear)
+                await self._open(client, _Ear(self.me.says(ECHO), "", self._note_echo))
+                while wanted := [ear for ear in self._ears if ear not in self._opened]:  # more may come meanwhile
+                    await self._open(client, wanted[0])
         except (*_TROUBLES, ssl.SSLError) as error:
             await _close(client)
             reason = self._complaint if isinstance(error, nats.errors.NoServersError) else str(error)
@@ -277,6 +296,7 @@ class NatsBus(Bus):
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
+        self._lost.set()  # whoever waits for an answer need not any more
         self._opened = {}
         if client is not None:
             await _close(client)
@@ -310,13 +330,10 @@ class _Registration:
         await self._bus.unsubscribe(self._ear)
 
 
-async def _answer(handler: Handler, message: Msg, sender: str) -> None:
-    try:
-        answer, headers = await handler(message.data, sender), None
-    except Exception as error:
-        _complain(message.subject, error)
-        answer, headers = b"", {_FAILED: "1"}
-    await _send(message._client.publish(message.reply, answer, headers=headers), message.subject)  # pyright: ignore[reportPrivateUsage]
+def _speaker(message: Msg) -> tuple[str, str]:
+    """The role and the id under which it was said; the server has seen to it that they are the speaker's."""
+    _, role, sender, _ = message.subject.split(".", 3)
+    return role, sender
 
 
 async def _hear(listener: Listener, message: Msg, sender: str) -> None:

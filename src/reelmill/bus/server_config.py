@@ -15,7 +15,8 @@ _CONFIG = """\
 # A nats-server for reelmill, made by reelmill. Its password is secret: let nobody else read this file.
 listen: {listen}
 max_payload: {max_payload}
-ping_interval: "10s"
+# A peer that is frozen or cut off is given up within nine seconds.
+ping_interval: "3s"
 ping_max: 2
 write_deadline: "5s"
 {tls}
@@ -30,6 +31,9 @@ accounts {{
   }}
 }}
 system_account: SYS
+# What strangers try must not fill the disk.
+logfile_size_limit: 10MB
+logfile_max_num: 3
 
 # Whoever is not a master is let in by the masters, with a token that `reelmill tokens` made.
 authorization {{

@@ -11,12 +11,23 @@ import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+import structlog
 
 from reelmill.cli.farm import make_worker, open_store
 from reelmill.cli.folders import prepare_folders
 from reelmill.clock import SystemClock
-from reelmill.domain.credential import DEFAULT_PORT, Join, Token, make_node_key, make_token, read_join, read_token
+from reelmill.domain.credential import (
+    DEFAULT_PORT,
+    Join,
+    Token,
+    make_node_key,
+    make_token,
+    read_hosts,
+    read_join,
+    read_token,
+)
 from reelmill.errors import InvalidField, SettingsError, StartupError
 from reelmill.master.farm import Gate
 from reelmill.master.master import Master
@@ -42,10 +53,13 @@ except ImportError as _error:
 
 from reelmill.cli.nats_server import NatsServer
 
+log = structlog.get_logger()
+
 _ISSUER = "bus_issuer"
 _THIS_MACHINE = "this-machine"
 _UP = "up"
 _SYSTEM = "system"
+_LOOPBACK = ("127.", "localhost:", "[::1]:")
 
 
 class RunningMaster(NamedTuple):
@@ -81,14 +95,13 @@ def read_bus(url: str) -> BusPlace:
     if scheme not in ("nats", "tls") or not at or not colon or not places.rstrip("/"):
         form = f"nats://{MASTER_USER}:PASSWORD@HOST:{DEFAULT_PORT}, or tls://… (`reelmill bus config` sets one up)"
         raise SettingsError(f"bus is not of the form {form}")
-    hosts: list[str] = []
-    for place in places.rstrip("/").split(","):
-        try:
-            parts = urlsplit(f"//{place}")
-            hosts.append(f"{parts.hostname or ''}:{parts.port or DEFAULT_PORT}")
-        except ValueError as error:
-            raise SettingsError(f"bus names {place[:80]!r}, which is no HOST:PORT") from error
-    return BusPlace(tuple(hosts), unquote(user), unquote(password), scheme == "tls")
+    if "@" in password:  # quoted it is %40; unquoted it belongs to a URL that gives each host a password
+        raise SettingsError("bus has more than one @; name and password are given once, then HOST:PORT,HOST:PORT")
+    try:
+        hosts = read_hosts("bus", places)
+    except InvalidField as error:
+        raise SettingsError(str(error)) from error
+    return BusPlace(hosts, unquote(user), unquote(password), scheme == "tls")
 
 
 async def issuer_of(store: Store) -> Issuer:
@@ -110,6 +123,9 @@ async def run_master(settings: Settings) -> AsyncGenerator[RunningMaster, None]:
 @contextlib.asynccontextmanager
 async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[RunningFleet, None]:
     """A bus, a master and a worker on this machine, which workers on others may join."""
+    if settings.store:  # its workers would be on another bus than those of the next farm on that store
+        masters = "masters that share a database share a bus: use `reelmill master`"
+        raise SettingsError(f"up --fleet keeps its jobs in a file of its own; {masters}, see docs/fleet.md")
     store = open_store(settings)
     prepare_folders(settings)
     folder = settings.data / "fleet"
@@ -126,9 +142,9 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
             async with _master_on(settings, store, place, tls, pin=pin, shown=(shown,)) as master:
                 ours, others = make_token(), await store.write(lambda tx: _keep_token(tx, folder / "token"))
                 await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
-                me = Join(ours, (here,), pin)
+                me = Join(ours, (here,), pin, tls=True)
                 async with _worker_on(settings, inventory, me, settings.media_folder) as worker:
-                    yield RunningFleet(store, master, worker, Join(others, (shown,), pin))
+                    yield RunningFleet(store, master, worker, Join(others, (shown,), pin, tls=True))
 
 
 def _addresses(settings: Settings) -> tuple[str, str]:
@@ -176,7 +192,14 @@ async def _master_on(
     me = Identity(MASTER_ROLE, uuid.uuid4().hex)
     access = Access([f"nats://{host}" for host in place.hosts], place.user, place.password, tls)
     bus = NatsBus(access, me, trusts=lambda token_id: master.doorman.trusts(token_id))
-    gate = Gate(shown or place.hosts, pin, NatsDepartures(bus, place.user))
+    gate = Gate(
+        shown or place.hosts,
+        pin,
+        tls is not None,
+        NatsDepartures(bus, place.user),
+        bus.dismiss,
+        lambda: bus.is_connected,
+    )
     master = Master(settings, store, bus, SystemClock(), alone=False, gate=gate)
 
     async def judge(applicant: Applicant) -> Identity:
@@ -193,7 +216,11 @@ async def _worker_on(
 ) -> AsyncGenerator[Worker, None]:
     """With the farm's media folder, or with none: then it has media from the masters."""
     key = make_node_key()
-    tls = await pinned_context(join.hosts, join.pin) if join.pin is not None else _authority(settings, needed=False)
+    tls = await pinned_context(join.hosts, join.pin) if join.pin is not None else _authority(settings, needed=join.tls)
+    if tls is None and not all(host.startswith(_LOOPBACK) for host in join.hosts):
+        log.warning(
+            "token_in_clear", advice="anyone on the way to the bus can read it: give the bus TLS (docs/fleet.md)"
+        )
     access = Access([f"nats://{host}" for host in join.hosts], key.node_id, f"{join.token.text}:{key.secret}", tls)
     bus = NatsBus(access, Identity(join.token.id, key.node_id))
     depot = HttpDepot(bus, settings.data / "worker", settings.cache_bytes) if media is None else SharedFolder(media)

@@ -56,7 +56,7 @@ class NatsServer(Service):
             await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 await self._spawn()
-            except StartupError as error:
+            except (StartupError, OSError) as error:  # of files or processes there may be none for a moment
                 log.error("nats_server_not_started", reason=str(error))
 
     async def _spawn(self) -> None:

@@ -20,6 +20,7 @@ _SECRET_BYTES = 24
 _SHAPE = re.compile(r"(?P<id>[0-9a-f]{8})\.(?P<secret>[A-Za-z0-9_-]{32})")
 _PINNED = re.compile(rf"{_SHAPE.pattern}(?:\.(?P<pin>[A-Za-z0-9_-]{{43}}))?")
 SCHEME = "reelmill"
+TLS_SCHEME = "reelmills"
 DEFAULT_PORT = 4222
 
 
@@ -50,17 +51,22 @@ class NodeKey(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Where a worker joins a farm, and with what. ``pin`` is the SHA-256 of the certificate that it must find there."""
+    """Where a worker joins a farm, and with what. ``pin`` is the SHA-256 of the certificate that it must find there.
+
+    With ``tls`` and no pin the certificate must be one of an authority that the worker knows.
+    """
 
     token: Token
     hosts: tuple[str, ...]
     pin: bytes | None
+    tls: bool
 
     @property
     def text(self) -> str:
         """The URL that is pasted behind ``--join``."""
         pin = "" if self.pin is None else f".{base64.urlsafe_b64encode(self.pin).rstrip(b'=').decode()}"
-        return f"{SCHEME}://{self.token.text}{pin}@{','.join(self.hosts)}"
+        scheme = TLS_SCHEME if self.tls and self.pin is None else SCHEME
+        return f"{scheme}://{self.token.text}{pin}@{','.join(self.hosts)}"
 
 
 def make_token() -> Token:
@@ -95,13 +101,18 @@ def read_join(field: str, text: str) -> Join:
     scheme, _, rest = text.strip().partition("://")
     token_text, at, places = rest.rpartition("@")
     found = _PINNED.fullmatch(token_text)
-    if scheme != SCHEME or not at or not places.rstrip("/"):
+    if scheme not in (SCHEME, TLS_SCHEME) or not at or not places.rstrip("/"):
         raise InvalidField(field, what)
     if found is None:
         raise InvalidField(field, "holds no whole token (a part of it got lost?); copy it again")
-    hosts = tuple(_read_host(field, place) for place in places.rstrip("/").split(","))
     pin = base64.urlsafe_b64decode(found["pin"] + "=") if found["pin"] else None
-    return Join(Token(found["id"], found["secret"]), hosts, pin)
+    tls = scheme == TLS_SCHEME or pin is not None
+    return Join(Token(found["id"], found["secret"]), read_hosts(field, places), pin, tls)
+
+
+def read_hosts(field: str, places: str) -> tuple[str, ...]:
+    """Each ``HOST[:PORT]`` of those, with its port; InvalidField when one is none."""
+    return tuple(_read_host(field, place) for place in places.rstrip("/").split(","))
 
 
 def _read_host(field: str, place: str) -> str:

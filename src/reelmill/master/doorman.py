@@ -37,7 +37,10 @@ class Doorman(PeriodicService):
 
     async def run_once(self) -> int:
         """Read which tokens count; how many do."""
-        self._counting = await self._farm.store.read(counting_tokens)
+        before, self._counting = self._counting, await self._farm.store.read(counting_tokens)
+        for token_id in before - self._counting:
+            if self._farm.gate is not None:
+                self._farm.gate.dismiss(token_id)
         return len(self._counting)
 
     async def _look(self, _nothing: None) -> None:

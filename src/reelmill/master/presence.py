@@ -11,7 +11,7 @@ from reelmill.bus.words import GONE, MASTER_LEFT, ping_question
 from reelmill.master.farm import Farm
 from reelmill.service import Service
 from reelmill.store.attempts import lose_node
-from reelmill.store.nodes import is_present
+from reelmill.store.nodes import last_sign
 
 log = structlog.get_logger()
 
@@ -20,6 +20,8 @@ RETURN_SECONDS = 1.5
 
 _PING_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
+_MOST_AT_ONCE = 64
+"""When more leave in one moment it is not they who failed, but a server or a network: that is left to the leases."""
 
 
 class Presence(Service):
@@ -47,14 +49,18 @@ class Presence(Service):
     async def _note(self, departed: Departed) -> None:
         if departed.is_master:
             await MASTER_LEFT.tell(self._farm.bus, departed.id)
-        elif departed.id not in self._looking:
+        elif departed.id not in self._looking and len(self._looking) < _MOST_AT_ONCE:
             task = self._looking[departed.id] = asyncio.create_task(self._look_for(departed.id))
             task.add_done_callback(lambda _: self._looking.pop(departed.id))
 
     async def _look_for(self, node_id: str) -> None:
+        left_at = self._farm.clock.now()
         try:
-            if await self._farm.store.read(lambda tx: is_present(tx, node_id)) and not await self._answers(node_id):
-                jobs = await self._farm.change(lambda tx, rules: lose_node(tx, node_id, rules))
+            seen_at = await self._farm.store.read(lambda tx: last_sign(tx, node_id))
+            if seen_at is None or await self._answers(node_id):
+                return
+            jobs = await self._farm.change(lambda tx, rules: lose_node(tx, node_id, left_at, rules))
+            if jobs is not None:
                 await GONE.tell(self._farm.bus, node_id)
                 log.warning("node_lost", node=node_id, jobs=jobs)
         except Exception:  # its leases run out all the same

@@ -22,6 +22,8 @@ _CHECK_SECONDS = 5.0
 _AT_ONCE = 32
 """Claims that share a commit."""
 
+_LONGEST_WAIT = 60.0
+
 
 class _Parked:
     """A claim that waits. ``served`` is done with the grants, or with none when its time is up."""
@@ -71,7 +73,12 @@ class Scheduler(PeriodicService):
         await self._unpark(asked.offer.node_id)
         parked = self._parked[asked.offer.node_id] = _Parked(asked)
         self.wake()
-        done, _ = await asyncio.wait({parked.served}, timeout=asked.wait_seconds)
+        try:
+            done, _ = await asyncio.wait({parked.served}, timeout=min(asked.wait_seconds, _LONGEST_WAIT))
+        except asyncio.CancelledError:  # nobody is to have the answer
+            if self._parked.get(asked.offer.node_id) is parked:
+                del self._parked[asked.offer.node_id]
+            raise
         if not done:
             async with self._trying:  # a try under way may be about to grant it something
                 if self._parked.get(asked.offer.node_id) is parked:  # and not a newer claim of the same node

@@ -12,7 +12,7 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatA
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
-from reelmill.store.nodes import note_all_departures, note_departure, note_node
+from reelmill.store.nodes import last_sign, note_all_departures, note_departure, note_node
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
 from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs, nodes
@@ -190,9 +190,13 @@ def say_goodbye(tx: Tx, node_id: str, rules: Rules) -> None:
     _let_go(tx, node_id, Return("its worker was stopped"), rules)
 
 
-def lose_node(tx: Tx, node_id: str, rules: Rules) -> int:
-    """The node's worker was lost, as if all its leases had run out; how many jobs it held."""
-    return _let_go(tx, node_id, Lose(), rules)
+def lose_node(tx: Tx, node_id: str, left_at: float, rules: Rules) -> int | None:
+    """The node's worker was lost, as if all its leases had run out; how many jobs it held.
+
+    None, and nothing is done, when it has given a sign of life since ``left_at``, or said goodbye.
+    """
+    seen_at = last_sign(tx, node_id)
+    return _let_go(tx, node_id, Lose(), rules) if seen_at is not None and seen_at <= left_at else None
 
 
 def _let_go(tx: Tx, node_id: str, event: Return | Lose, rules: Rules) -> int:

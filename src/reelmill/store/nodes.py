@@ -69,9 +69,9 @@ def takes_jobs(tx: Tx, node_id: str) -> bool:
     return tx.execute(_TAKES_NONE, {"node": node_id}).first() is None
 
 
-def is_present(tx: Tx, node_id: str) -> bool:
-    """Whether the node is known and did not leave."""
-    return tx.execute(select(nodes.c.id).where(nodes.c.id == node_id, nodes.c.left_at.is_(None))).first() is not None
+def last_sign(tx: Tx, node_id: str) -> float | None:
+    """When the node gave its last sign of life; None when it is unknown, or has left."""
+    return tx.execute(select(nodes.c.last_seen).where(nodes.c.id == node_id, nodes.c.left_at.is_(None))).scalar()
 
 
 def note_departure(tx: Tx, node_id: str, now: float) -> None:

@@ -50,6 +50,9 @@ log = structlog.get_logger()
 CLEAN_SECONDS = 60.0
 _CLAIM_WAIT = 20.0
 _ANSWER_SECONDS = 5.0
+_BEAT_SECONDS = 3.0
+"""So long a beat waits for its answer. The master that was asked may be frozen: the next asks another."""
+
 _ASK_ANEW_SECONDS = 0.5
 _FENCE_SHARE = 2 / 3
 """An attempt whose lease was not renewed for this share of it is ended by its own worker."""
@@ -209,6 +212,7 @@ class Worker(Service):
                 grants = None
             if grants is None:
                 await asyncio.sleep(1.0)  # no master answers now
+                await ROOM.tell(self._bus, Room(self.node.id, 0))  # one may hold the claim open, and we hear it no more
             for grant in grants or ():
                 self._begin(grant)
 
@@ -321,8 +325,10 @@ class Worker(Service):
         """Tell a master what is held here, and do what it answers."""
         asked_at = asyncio.get_running_loop().time()
         holding = [held.attempt.progress for held in self._held.values()]
-        answer = await BEAT.ask(self._bus, Beat(self.node, holding), _ANSWER_SECONDS)
+        answer = await BEAT.ask(self._bus, Beat(self.node, holding), _BEAT_SECONDS)
         if answer is None:  # the fences are set: without a renewal they do their work
+            if asyncio.get_running_loop().time() - asked_at >= _BEAT_SECONDS:
+                self._beats.wake()
             return
         for key in answer.renewed:
             if (held := self._held.get(key)) is not None:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
-from reelmill.bus.admission import Admissions, Applicant, Issuer, Refused
+from reelmill.bus.admission import Admissions, Applicant, Issuer
 from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
 from reelmill.bus.server_config import MASTER_USER, server_config
+from reelmill.errors import Forbidden
 from tests.nats_server import NatsServer
 
 PASSWORD = "of the masters"
@@ -31,7 +32,7 @@ class Guarded(NamedTuple):
 async def judge(applicant: Applicant) -> Identity:
     """Whoever has the password is a worker that came with token1."""
     if applicant.password != TOKEN:
-        raise Refused("wrong token")
+        raise Forbidden("wrong token")
     return Identity("token1", applicant.user)
 
 

@@ -12,6 +12,7 @@ from reelmill.bus.protocol import Departed, Subscription
 from reelmill.clock import SystemClock
 from reelmill.domain.credential import make_node_key, read_join
 from reelmill.errors import Forbidden
+from reelmill.master.api.app import create_app
 from reelmill.master.farm import Gate
 from reelmill.master.master import Master
 from reelmill.store.sqlite import SqliteStore
@@ -19,6 +20,9 @@ from tests.served import MakeSettings, Served
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("store", ["memory"], indirect=True)
+
+
+dismissed: list[str] = []
 
 
 class Nobody:
@@ -34,7 +38,7 @@ class Nobody:
 async def gated(make_settings: MakeSettings, store: SqliteStore) -> AsyncIterator[Served]:
     """A master that workers on other machines may join."""
     bus = MemoryBus()
-    gate = Gate(("farm.example:4222",), bytes(32), Nobody())
+    gate = Gate(("farm.example:4222",), bytes(32), True, Nobody(), dismissed.append, lambda: True)
     master = Master(make_settings(), store, bus, SystemClock(), alone=False, gate=gate)
     await master.start()
     async with httpx2.AsyncClient(base_url=master.url, timeout=30) as client:
@@ -68,6 +72,17 @@ async def test_a_token_is_made_shown_once_and_revoked(gated: Served) -> None:
         return doorman.trusts(join.token.id)
 
     await wait_until(look, lambda trusted: not trusted)
+    assert join.token.id in dismissed
+
+
+async def test_tokens_are_not_made_from_another_machine(gated: Served) -> None:
+    """There are no users yet: whoever reaches the API would get everybody's jobs. What is there may be listed."""
+    transport = httpx2.ASGITransport(create_app(gated.master.farm), client=("192.0.2.7", 1234))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as stranger:
+        for method, path in (("POST", "/tokens"), ("DELETE", "/tokens/up")):
+            answer = await stranger.request(method, path, json={"name": "x"})
+            assert (403, "forbidden") == (answer.status_code, answer.json()["code"]), answer.text
+        assert 200 == (await stranger.get("/tokens")).status_code
 
 
 async def test_a_key_is_that_of_its_node(gated: Served) -> None:

@@ -23,11 +23,11 @@ TOKEN = Token("0123abcd", "abcdefghijklmnopqrstuvwxyz-_0123")
 PIN = bytes(range(32))
 
 
-@pytest.mark.parametrize("pin", [None, PIN])
+@pytest.mark.parametrize(("pin", "tls"), [(None, False), (None, True), (PIN, True)])
 @pytest.mark.parametrize("hosts", [("farm:4222",), ("10.0.0.1:4222", "farm.example:1")])
-def test_what_is_printed_is_read(hosts: tuple[str, ...], pin: bytes | None) -> None:
+def test_what_is_printed_is_read(hosts: tuple[str, ...], pin: bytes | None, tls: bool) -> None:
     """Also with what a terminal adds around it."""
-    join = Join(TOKEN, hosts, pin)
+    join = Join(TOKEN, hosts, pin, tls)
     assert join == read_join("join", join.text)
     assert join == read_join("join", f"  {join.text}/\n")
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 from litestar import Controller, Request, delete, get, post
+from litestar.connection import ASGIConnection
 from litestar.params import FromPath
 
 from reelmill.bus.words import TOKENS
 from reelmill.domain.credential import Join, make_token
 from reelmill.domain.name import check_name
-from reelmill.errors import Conflict, NotFound
+from reelmill.errors import Conflict, Forbidden, NotFound
 from reelmill.master.api.answers import to_time
 from reelmill.master.api.dependency import TheFarm
 from reelmill.master.api.jobs import body
@@ -52,6 +54,18 @@ class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _DECODER = msgspec.json.Decoder(NewToken)
 
 
+def _check_here(connection: ASGIConnection[Any, Any, Any, Any], _handler: object) -> None:
+    """Forbidden from other machines: the API has no users yet, and whoever makes tokens gets everybody's jobs."""
+    client = connection.client.host if connection.client is not None else ""
+    own, _port = connection.scope["server"] or ("", 0)
+    try:
+        is_here = client == own or ip_address(client).is_loopback
+    except ValueError:
+        is_here = False
+    if not is_here:
+        raise Forbidden("tokens are made and revoked on the machine of a master only, as the API has no users yet")
+
+
 class TokensController(Controller):
     """Everything below /tokens."""
 
@@ -64,7 +78,7 @@ class TokensController(Controller):
         found = await farm.store.read(list_tokens)
         return TokensAnswer(tokens=[_answer(token) for token in found], count=len(found))
 
-    @post("/", operation_class=body('{"name": "..."}'))
+    @post("/", guards=[_check_here], operation_class=body('{"name": "..."}'))
     async def create(self, request: Request[Any, Any, Any], farm: TheFarm) -> NewTokenAnswer:
         """Make a token with which workers may join; its secret is in this answer only."""
         asked = _DECODER.decode(check_text(await request.body()))
@@ -75,10 +89,10 @@ class TokensController(Controller):
         token = make_token()
         known = await farm.change(lambda tx, rules: add_token(tx, asked.name, token, rules.now))
         await TOKENS.tell(farm.bus, None)
-        join = Join(token, farm.gate.hosts, farm.gate.pin)
+        join = Join(token, farm.gate.hosts, farm.gate.pin, farm.gate.tls)
         return NewTokenAnswer(known.id, known.name, datetime.fromtimestamp(known.created_at, UTC), join.text)
 
-    @delete("/{name:str}", status_code=200)
+    @delete("/{name:str}", guards=[_check_here], status_code=200)
     async def revoke(self, farm: TheFarm, name: FromPath[str]) -> TokenAnswer:
         """Let nobody join with the token, and let no word count of those who did; their jobs run again elsewhere."""
         known = await farm.change(lambda tx, rules: revoke_token(tx, name, rules.now))

@@ -18,6 +18,7 @@ from reelmill.launcher.options import read_plan
 from reelmill.launcher.plan import plan_jobs
 from reelmill.master.api.app import create_app
 from reelmill.master.master import Master
+from reelmill.master.news import News
 from reelmill.settings import Settings
 from reelmill.store.sqlite import SqliteStore
 
@@ -93,7 +94,7 @@ def _paths() -> list[str]:
     master = Master(Settings(), SqliteStore(None), MemoryBus(), SystemClock(), alone=True)
     return sorted(
         route.path
-        for route in create_app(master.farm).routes
+        for route in create_app(master.farm, News(master.farm)).routes
         if not route.path.startswith("/openapi/") and route.path != "/openapi"
     )
 

@@ -14,6 +14,7 @@
 | masters.tokens| master → every master    | (told) tokens were made or revoked                 |
 | node.ID       | master → one worker      | (told) an attempt to drop, to pause or to resume   |
 | ping.ID       | master → one worker      | true                                               |
+| live          | worker → every master    | (told) how far its attempts are, what engines said |
 """
 
 from __future__ import annotations
@@ -142,6 +143,22 @@ class LinksWanted(msgspec.Struct, frozen=True):
     key: AttemptKey
 
 
+class LogLines(msgspec.Struct, frozen=True):
+    """What the engine of an attempt said in the last second; ``left_out`` more lines were too many."""
+
+    key: AttemptKey
+    lines: list[str]
+    left_out: int
+
+
+class Live(msgspec.Struct, frozen=True):
+    """What changed on a node in the last second, for whoever watches; nothing depends on it."""
+
+    node_id: str
+    progress: list[Progress]
+    lines: list[LogLines]
+
+
 CLAIM = Question("claim", Claim, list[Grant], lambda claim: [claim.offer.node_id])
 ROOM = Notice("claim.room", Room, lambda room: [room.node_id])
 BEAT = Question("beat", Beat, BeatAnswer, lambda beat: [beat.node.id])
@@ -150,9 +167,10 @@ GARBAGE = Question("garbage", list[AttemptKey], list[AttemptKey])
 LINKS = Question("media.links", LinksWanted, list[MediaLinks], lambda wanted: [wanted.node_id])
 GOODBYE = Question("goodbye", str, type(None), lambda node_id: [node_id])
 GONE = Notice("gone", str)
+LIVE = Notice("live", Live, lambda live: [live.node_id])
 MASTER_LEFT = Notice("masters.left", str)
 TOKENS = Notice("masters.tokens", type(None))
-WORKER_SAYS = tuple(word.subject for word in (CLAIM, ROOM, BEAT, REPORT, GARBAGE, LINKS, GOODBYE))
+WORKER_SAYS = tuple(word.subject for word in (CLAIM, ROOM, BEAT, REPORT, GARBAGE, LINKS, GOODBYE, LIVE))
 """The subjects on which a worker may speak."""
 
 

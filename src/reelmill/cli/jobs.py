@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reelmill.cli.job_listing import list_jobs
+from reelmill.cli.job_watch import watch_job
 from reelmill.cli.master_client import MasterOption, call_master, job_path, launch_path
-from reelmill.cli.output import Format, FormatOption, local_time, show_record, show_rows, write_text
+from reelmill.cli.output import Format, FormatOption, local_time, say, show_record, show_rows, write_text
 from reelmill.errors import InvalidField, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 jobs_app = typer.Typer(help="Look at jobs and act on them.", no_args_is_help=True, rich_markup_mode=None)
 jobs_app.command("list")(list_jobs)
+jobs_app.command("watch")(watch_job)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id or sequence number.")]
 JobArguments = Annotated[list[str], typer.Argument(metavar="JOB", help="Ids or sequence numbers.")]
@@ -53,7 +54,7 @@ def explain_job(job: JobArgument, output: FormatOption = Format.TABLE, master: M
         show_record(found, output)
         return
     if output is Format.TABLE:
-        _say(found["summary"])
+        say(found["summary"])
     show_rows(found["nodes"], ["node_name", "able", "reason"], output)
 
 
@@ -158,7 +159,7 @@ async def _wait_for_job(client: MasterClient, job: str) -> str:
             typer.echo(f"{seen['sequence_number']} waits: {told}", err=True)
         await asyncio.sleep(_POLL_SECONDS)
     reason = f": {seen['error']}" if seen["error"] else ""
-    _say(f"{seen['sequence_number']} {seen['status']}{reason}")
+    say(f"{seen['sequence_number']} {seen['status']}{reason}")
     return seen["status"]
 
 
@@ -167,7 +168,7 @@ async def _wait_for_launch(client: MasterClient, launch: str) -> bool:
 
     while (seen := await client.get(launch_path(launch)))["open"]:
         await asyncio.sleep(_POLL_SECONDS)
-    _say(", ".join(f"{n} {status}" for status, n in seen["counts"].items()))
+    say(", ".join(f"{n} {status}" for status, n in seen["counts"].items()))
     return set(seen["counts"]) <= {"completed"}
 
 
@@ -179,7 +180,7 @@ def _act_on_all(master: str | None, jobs: list[str], action: str) -> None:
         for job in jobs:
             try:
                 seen = await client.post(job_path(job, action))
-                _say(f"{seen['sequence_number']} {seen['status']}")
+                say(f"{seen['sequence_number']} {seen['status']}")
             except UsageError as error:  # of this job; what is no answer is none to the others either
                 if len(jobs) == 1:
                     raise
@@ -189,9 +190,3 @@ def _act_on_all(master: str | None, jobs: list[str], action: str) -> None:
 
     if call_master(master, work):
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _say(line: str) -> None:
-    """One line, at once: who waits reads along."""
-    write_text(line + "\n")
-    sys.stdout.flush()

@@ -104,6 +104,12 @@ def write_text(text: str) -> None:
     sys.stdout.write(text)
 
 
+def say(line: str) -> None:
+    """Write one line to stdout, at once: who waits reads along."""
+    write_text(line + "\n")
+    sys.stdout.flush()
+
+
 def to_cell(value: Any) -> str:
     """A value as text: as it is, or as JSON when it is not simple."""
     if value is None:

@@ -6,7 +6,7 @@ import asyncio
 import email.utils
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from ipaddress import ip_address
 from math import isfinite
 from typing import Any, Self, TypeVar, overload
@@ -26,6 +26,7 @@ Params = Mapping[str, str | int]
 stamina.instrumentation.set_on_retry_hooks(())  # retries are told through `on_retry`; the default would log to stdout
 
 _TIMEOUT = httpx2.Timeout(30, connect=5)
+_STREAM_TIMEOUT = httpx2.Timeout(45, connect=5)  # a master that has nothing to say says so every 15 seconds
 _MAX_RETRY_AFTER = 30.0
 _HEALTH_PATIENCE = 10.0
 _TELL_EVERY = 5.0
@@ -104,6 +105,19 @@ class MasterClient:
         Tried again for up to ``patience`` seconds while the master is away.
         """
         return await self._ask("GET", path, kind, params=params, patience=patience, wait=_retry_wait)
+
+    async def stream(self, path: str, *, params: Params, headers: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+        """The answer to GET, in pieces as they come; errors as for ``get``, also when it breaks off."""
+        try:
+            asked = self._http.stream("GET", self.url + path, params=params, headers=headers, timeout=_STREAM_TIMEOUT)
+            async with asked as response:
+                if not response.is_success:
+                    await response.aread()
+                response.raise_for_status()
+                async for piece in response.aiter_bytes():
+                    yield piece
+        except _FAILURES as error:
+            raise self._explain(error) from error
 
     @overload
     async def post(self, path: str, *, body: Any = None) -> Any: ...

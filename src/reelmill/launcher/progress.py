@@ -45,9 +45,12 @@ class Display(Protocol):
 def make_display(*, verbose: bool = False, stream: TextIO | None = None) -> Display:
     """The display that suits the stream (stderr): a terminal that can move its cursor, or anything else."""
     target: TextIO = stream or sys.stderr or io.StringIO()  # a process may have no stderr at all
-    if target.isatty() and os.environ.get("TERM", "") not in ("", "dumb"):
-        return TerminalDisplay(target, verbose=verbose)
-    return PlainDisplay(target, verbose=verbose)
+    return (TerminalDisplay if is_terminal(target) else PlainDisplay)(target, verbose=verbose)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether it is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 class Pace:

@@ -14,6 +14,7 @@ from reelmill.master.doorman import Doorman
 from reelmill.master.farm import Farm, Gate
 from reelmill.master.media_desk import MediaDesk
 from reelmill.master.metrics import Metrics
+from reelmill.master.news import News
 from reelmill.master.presence import Presence
 from reelmill.master.pruner import Pruner, Trimmer
 from reelmill.master.reaper import Reaper
@@ -61,10 +62,11 @@ class Master(Service):
             max_queued=settings.max_queued or None,
             gate=gate,
         )
+        self.news = News(self.farm)
         desk = MediaDesk(self.farm, lambda: settings.public_url or self._server.address)
         names = ",".join((settings.host, settings.allowed_hosts, urlsplit(settings.public_url).hostname or ""))
         self._server = HttpServer(
-            create_app(self.farm, names, self._find_troubles, desk),
+            create_app(self.farm, self.news, names, self._find_troubles, desk),
             settings.host,
             settings.port,
         )
@@ -72,6 +74,7 @@ class Master(Service):
             *background(self.farm, settings.retention_seconds, alone=alone),
             desk,
             self._server,
+            self.news,  # it stops first: an open stream would hold the server up
         ]
         self.doorman = Doorman(self.farm)
         if gate is not None:

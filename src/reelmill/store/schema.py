@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -222,6 +222,7 @@ history = Table(
     Column("attempt", Integer, nullable=False),
     Column("node_name", Text),
     Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,  # the number of an event: never another's, also when the newest are forgotten
 )
 Index("history_by_job", history.c.sequence_number, history.c.id)
 

@@ -20,6 +20,7 @@ from reelmill.bus.words import (
     CLAIM,
     GARBAGE,
     GOODBYE,
+    LIVE,
     MASTER_LEFT,
     ROOM,
     Beat,
@@ -40,6 +41,7 @@ from reelmill.worker.depot import Depot
 from reelmill.worker.engines.engine import Engine
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
+from reelmill.worker.live import LIVE_SECONDS, LiveWords
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.reporter import Reporter
@@ -107,6 +109,8 @@ class Worker(Service):
         self._room = asyncio.Event()
         self._draining = False
         self._beats = _Rounds("beats", self.beat, beat_seconds)
+        self._live_words = LiveWords()
+        self._telling = _Rounds("live words", self._tell_live, LIVE_SECONDS)
         find = partial(find_trouble, depot.folder, min_free, [inventory.ffmpeg.path])
         self._health = Health(find, self._note_trouble, beat_seconds)
         self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
@@ -132,7 +136,7 @@ class Worker(Service):
         await self._health.run_once()
         await self.beat()
         await self._remove_garbage()
-        await asyncio.gather(self._beats.start(), self._health.start(), self._cleaning.start())
+        await asyncio.gather(*(one.start() for one in (self._beats, self._telling, self._health, self._cleaning)))
         self._claims = asyncio.create_task(self._claim_forever(), name="claims")
 
     def _make_do(self) -> None:
@@ -171,7 +175,7 @@ class Worker(Service):
         for one in held:
             self._return(one.attempt.grant.key)
         was_known, self._claims = self._claims is not None, None
-        await stop_all(self._cleaning, self._health, self._beats, self._reporter, self._probe)
+        await stop_all(self._cleaning, self._health, self._telling, self._beats, self._reporter, self._probe)
         await self._depot.close()
         if was_known:
             await GOODBYE.ask(self._bus, self.node.id, _ANSWER_SECONDS)
@@ -267,10 +271,16 @@ class Worker(Service):
         held.fence(asyncio.get_running_loop().time() + grant.lease_seconds * _FENCE_SHARE)
         held.task.add_done_callback(lambda _: self._forget(grant.key))
 
+    async def _tell_live(self) -> None:
+        live = self._live_words.collect(self.node.id, [held.attempt for held in self._held.values()])
+        if live is not None:
+            await LIVE.tell(self._bus, live)
+
     def _forget(self, key: AttemptKey) -> None:
         self._held[key].attempt.free_room()  # one that was dropped before its first step could not do it
         held = self._held.pop(key)
         held.unfence()
+        self._live_words.note_end(held.attempt)
         if not held.task.cancelled() and (error := held.task.exception()) is not None:
             log.error("attempt_task_failed", job=key.job_id, attempt=key.attempt, exc_info=error)
 

@@ -20,6 +20,7 @@ from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import attempt_output, hash_and_sync
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.depot import Depot
+from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, without_standstill
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
@@ -53,6 +54,8 @@ class Attempt:
     def __init__(self, grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None]) -> None:
         self.grant = grant
         self.progress = Progress(grant.key)
+        self.said = FreshLines()
+        """What its engine said that nobody was told yet."""
         self.awaits_verdict = False
         """True once the engine has ended and its outcome was reported: from then on only the store's word counts."""
         self._workshop = workshop
@@ -138,6 +141,7 @@ class Attempt:
         process = self._process = EngineProcess(
             argv,
             on_line=follow(engine, plan, self._note),
+            on_words=self.said.feed,
             hang_seconds=self._workshop.hang_seconds,
             timeout=time_limit(self.grant.parameters, plan),
             confinement=self._workshop.engine_limits.of(self.grant.units),

@@ -7,6 +7,9 @@ from collections.abc import Callable
 HEAD_BYTES = 16 * 1024
 TAIL_BYTES = 48 * 1024
 _LONGEST_LINE = 64 * 1024
+_FRESH_BYTES = 8 * 1024
+_FRESH_LINES = 50
+_FRESH_WIDTH = 500
 
 
 class BoundedText:
@@ -37,6 +40,40 @@ class BoundedText:
         if excess > 0:
             del self._tail[:excess]
             self._left_out += excess
+
+
+class FreshLines:
+    """What came since it was last taken: the first lines of it, and how many more there were.
+
+    It is fed with all that an engine says, so it only gathers bytes; they become lines when somebody takes them.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._left_out = 0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether anything came."""
+        return bool(self._data or self._left_out)
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        room = _FRESH_BYTES - len(self._data)
+        self._data += data[:room]
+        if len(data) > room:
+            self._left_out += data.count(b"\n", room)
+
+    def take(self, *, whole: bool) -> tuple[list[str], int]:
+        """The new lines, without their ends, and how many were left out; ``whole``: one that is not ended waits."""
+        *lines, rest = self._data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        waits = whole and len(self._data) < _FRESH_BYTES
+        if not waits and not self._left_out:  # else its end was counted as one that was left out
+            lines.append(rest)
+        said = [line for line in lines if line.strip()]
+        left_out = self._left_out + max(0, len(said) - _FRESH_LINES)
+        self._data, self._left_out = bytearray(rest if waits else b""), 0
+        return [line[:_FRESH_WIDTH].decode(errors="replace") for line in said[:_FRESH_LINES]], left_out
 
 
 class LineSplitter:

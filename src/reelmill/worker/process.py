@@ -115,7 +115,8 @@ def die_with_parent(argv: Sequence[str]) -> list[str]:
 
 
 class EngineProcess:
-    """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it.
+    """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it;
+    ``on_words`` gets stderr as it comes.
 
     ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run; the time between `pause` and
     `resume` counts for neither. It takes no more than ``confinement`` lets it. An object runs once.
@@ -126,6 +127,7 @@ class EngineProcess:
         argv: Sequence[str],
         *,
         on_line: Callable[[str], bool] = lambda line: True,
+        on_words: Callable[[bytes], None] = lambda words: None,
         cwd: Path | None = None,
         hang_seconds: float = HANG_SECONDS,
         timeout: float | None = None,
@@ -133,6 +135,7 @@ class EngineProcess:
     ) -> None:
         self._argv = list(argv)
         self._on_line = on_line
+        self._on_words = on_words
         self._cwd = cwd
         self._hang_seconds = hang_seconds
         self._timeout = timeout
@@ -190,9 +193,14 @@ class EngineProcess:
         popen = self._popen = self._spawn()
         self._stop_group()
         errors, lines = BoundedText(), LineSplitter(self._take_line)
+
+        def hear(words: bytes) -> None:
+            errors.feed(words)
+            self._on_words(words)
+
         pipes: list[_Pipe] = []
         try:
-            pipes += [await _Pipe.read(popen.stdout, lines.feed), await _Pipe.read(popen.stderr, errors.feed)]
+            pipes += [await _Pipe.read(popen.stdout, lines.feed), await _Pipe.read(popen.stderr, hear)]
             async with _ended(popen.pid) as ended:
                 await self._watch(ended, None if self._timeout is None else started + self._timeout)
             self._signal_group(signal.SIGKILL)  # whoever it left behind also holds the pipes open

@@ -17,6 +17,7 @@ from reelmill.bus.words import (
     GONE,
     GOODBYE,
     LINKS,
+    LIVE,
     MASTER_LEFT,
     REPORT,
     ROOM,
@@ -159,7 +160,7 @@ async def test_a_worker_may_say_all_that_workers_say(guarded: Guarded) -> None:
 
     for subject in WORKER_SAYS:
         await note(subject)
-    assert {word.subject for word in (CLAIM, ROOM, BEAT, REPORT, GARBAGE, LINKS, GOODBYE)} <= set(WORKER_SAYS)
+    assert {word.subject for word in (CLAIM, ROOM, BEAT, REPORT, GARBAGE, LINKS, GOODBYE, LIVE)} <= set(WORKER_SAYS)
     worker = guarded.worker(A)
     await worker.start()
     for subject in WORKER_SAYS:

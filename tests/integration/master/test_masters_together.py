@@ -20,6 +20,7 @@ from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Tx
 from tests.contract.conftest import new_database, postgres_server
+from tests.ear import listening
 from tests.samples import failed, node_info, offer, started
 from tests.served import MakeSettings
 from tests.waiting import wait_until
@@ -129,6 +130,28 @@ async def test_a_retry_that_one_master_noted_is_given_by_the_other_when_its_back
 
     assert [True, True] == await REPORT.ask(here.bus, [started(grant.key, NODE), failed(grant.key, NODE)], AT_ONCE)
     assert [job_id] == await granted(asked)
+
+
+async def test_the_steps_of_a_job_are_heard_at_either_master_and_on_at_the_other(parties: tuple[Party, Party]) -> None:
+    """Who changes masters with its last id misses nothing and hears nothing twice."""
+    here, there = parties
+    numbers: list[int] = []
+    steps: list[str] = []
+    job_id = await here.submit()
+    last: int | None = None
+    for listened, acting in ((there, here), (here, there), (there, here)):
+        async with listening(listened.master.url, last, job=job_id) as ear:
+            assert 200 == (await acting.client.post(f"/jobs/{job_id}/pause")).status_code
+            assert 200 == (await listened.client.post(f"/jobs/{job_id}/resume")).status_code
+            assert 200 == (await acting.client.post(f"/jobs/{job_id}/pause")).status_code
+            for _ in range(2 if last is None else 3):  # the third waits for who comes next
+                event = await ear.next()
+                steps.append(event.data["to_status"])
+                numbers.append(event.id or 0)
+            last = ear.last
+        assert 200 == (await listened.client.post(f"/jobs/{job_id}/resume")).status_code
+    assert ["paused", "queued"] * 4 == steps
+    assert sorted(set(numbers)) == numbers
 
 
 EARS = "FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()"

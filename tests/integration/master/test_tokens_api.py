@@ -15,6 +15,7 @@ from reelmill.errors import Forbidden
 from reelmill.master.api.app import create_app
 from reelmill.master.farm import Gate
 from reelmill.master.master import Master
+from reelmill.master.news import News
 from reelmill.store.sqlite import SqliteStore
 from tests.served import MakeSettings, Served
 from tests.waiting import wait_until
@@ -77,7 +78,7 @@ async def test_a_token_is_made_shown_once_and_revoked(gated: Served) -> None:
 
 async def test_tokens_are_not_made_from_another_machine(gated: Served) -> None:
     """There are no users yet: whoever reaches the API would get everybody's jobs. What is there may be listed."""
-    transport = httpx2.ASGITransport(create_app(gated.master.farm), client=("192.0.2.7", 1234))
+    transport = httpx2.ASGITransport(create_app(gated.master.farm, News(gated.master.farm)), client=("192.0.2.7", 1234))
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as stranger:
         for method, path in (("POST", "/tokens"), ("DELETE", "/tokens/up")):
             answer = await stranger.request(method, path, json={"name": "x"})

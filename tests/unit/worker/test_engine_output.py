@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reelmill.worker.engine_output import BoundedText, LineSplitter
+from reelmill.worker.engine_output import BoundedText, FreshLines, LineSplitter
 
 
 def test_a_short_text_is_kept_whole() -> None:
@@ -42,3 +42,22 @@ def test_a_line_without_end_does_not_grow_forever() -> None:
     lines: list[str] = []
     LineSplitter(lines.append).feed(b"x" * 100_000)
     assert [len(line) for line in lines] == [100_000]
+
+
+def test_fresh_lines_are_the_first_of_many_and_the_number_of_the_others() -> None:
+    """A line that is not whole waits, unless it never becomes so; long ones are cut; nothing comes twice."""
+    fresh = FreshLines()
+    fresh.feed(b"one\r\n\n two\rthr")
+    assert (["one", " two"], 0) == fresh.take(whole=True)
+    assert fresh.is_fresh
+    assert ([], 0) == fresh.take(whole=True)
+    fresh.feed(b"ee\n" + b"x" * 5000 + b"\n")
+    assert (["three", "x" * 500], 0) == fresh.take(whole=True)
+    assert not fresh.is_fresh
+    for number in range(10_000):
+        fresh.feed(b"line %d\n" % number)
+    lines, left_out = fresh.take(whole=True)
+    assert [f"line {number}" for number in range(50)] == lines
+    assert 10_000 - 50 == left_out
+    fresh.feed(b"a\xff")
+    assert (["a\ufffd"], 0) == fresh.take(whole=False)

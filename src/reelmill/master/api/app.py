@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from reelmill import __version__
+from reelmill.master.api.events import events
 from reelmill.master.api.farm_routes import (
     LaunchesController,
     NodesController,
@@ -30,6 +31,7 @@ from reelmill.master.api.token_routes import TokensController
 from reelmill.master.farm import Farm
 from reelmill.master.intake import Intake
 from reelmill.master.media_desk import MediaDesk
+from reelmill.master.news import News
 from reelmill.master.web.page import live_page
 
 MAX_BODY_BYTES = 8_000_000
@@ -44,13 +46,15 @@ def openapi(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 def create_app(
     farm: Farm,
+    news: News,
     allowed_hosts: str = "",
     find_troubles: Callable[[], list[str]] = list,
     desk: MediaDesk | None = None,
 ) -> Litestar:
     """The application that serves this farm, also under the names in ``allowed_hosts`` (with commas between).
 
-    ``find_troubles`` says which background services go on failing; ``desk`` serves media to workers.
+    ``news`` is what its listeners hear; ``find_troubles`` says which background services go on failing; ``desk`` serves
+    media to workers.
     """
     names = frozenset(name.strip().lower() for name in allowed_hosts.split(",") if name.strip())
     intake = Intake(farm)
@@ -66,6 +70,7 @@ def create_app(
             ScenariosController,
             TenantsController,
             TokensController,
+            events,
             health,
             livez,
             readyz,
@@ -75,6 +80,7 @@ def create_app(
             "farm": Provide(lambda: farm, sync_to_thread=False),
             "intake": Provide(lambda: intake, sync_to_thread=False),
             "desk": Provide(lambda: the_desk, sync_to_thread=False),
+            "news": Provide(lambda: news, sync_to_thread=False),
             "troubles": Provide(lambda: find_troubles(), sync_to_thread=False),
         },
         middleware=[DefineMiddleware(BrowserGuard, allowed_hosts=names)],

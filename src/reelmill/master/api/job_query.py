@@ -46,36 +46,45 @@ class JobQuery(NamedTuple):
 def read_query(parameters: QueryParameters) -> JobQuery:
     """The query; InvalidField when a parameter or its value makes no sense."""
     given = parameters.dict()
-    for name in given:
-        if name not in _NAMES:
-            raise InvalidField(name[:60], unknown_name("query parameter", name, _NAMES))
-        if any("\0" in value for value in given[name]):  # PostgreSQL would refuse the whole query
-            raise InvalidField(name, "contains a NUL character, which nothing here has")
-    values = {name: _split(given.get(name, [])) for name in (*_LISTS, "fields", "order")}
-    for name, n, most in (
-        *((name, len(some), MAX_VALUES) for name, some in values.items()),
-        ("label", len(given.get("label", [])), MAX_LABELS),
-    ):
-        if n > most:  # a database has its limits too, and would name nothing
-            raise InvalidField(name, f"has {n} values; a query takes {most}")
-    for name, choices in _CHOICES.items():
-        for value in values[name]:
-            if value not in choices:
-                raise InvalidField(name, unknown_name(name, value, choices))
+    check_names(given, _NAMES)
+    values = {name: split(given.get(name, [])) for name in (*_LISTS, "fields", "order")}
+    for name, some in values.items():
+        check_values(name, some, _CHOICES.get(name))
+    if (labels := len(given.get("label", []))) > MAX_LABELS:
+        raise InvalidField("label", f"has {labels} values; a query takes {MAX_LABELS}")
     values["scenario"] = [_scenario(name) for name in values["scenario"]]
     fields = list(dict.fromkeys(values.pop("fields"))) or list(JOB_FIELDS)
     newest_first = "desc" in values.pop("order")
-    limit = _number("limit", given.get("limit"), 1, MAX_LIMIT)
+    limit = read_number("limit", given.get("limit"), 1, MAX_LIMIT)
     return JobQuery(
         wanted=JobFilter(**values, labels=_labels(given.get("label", []))),
-        after=_number("cursor", given.get("cursor"), 0, 2**63 - 1),
+        after=read_number("cursor", given.get("cursor"), 0, 2**63 - 1),
         limit=limit,
         newest_first=newest_first,
         fields=fields,
     )
 
 
-def _split(values: list[str]) -> list[str]:
+def check_names(given: Mapping[str, list[str]], known: tuple[str, ...]) -> None:
+    """InvalidField for a parameter that is not known, or one that no database could look for."""
+    for name in given:
+        if name not in known:
+            raise InvalidField(name[:60], unknown_name("query parameter", name, known))
+        if any("\0" in value for value in given[name]):  # PostgreSQL would refuse the whole query
+            raise InvalidField(name, "contains a NUL character, which nothing here has")
+
+
+def check_values(name: str, values: list[str], choices: tuple[str, ...] | None = None) -> None:
+    """InvalidField for too many values, or one that is not among the choices."""
+    if len(values) > MAX_VALUES:  # a database has its limits too, and would name nothing
+        raise InvalidField(name, f"has {len(values)} values; a query takes {MAX_VALUES}")
+    for value in values:
+        if choices is not None and value not in choices:
+            raise InvalidField(name, unknown_name(name, value, choices))
+
+
+def split(values: list[str]) -> list[str]:
+    """The values of a parameter that came several times, or with commas."""
     return [part for value in values for part in value.split(",") if part]
 
 
@@ -86,7 +95,8 @@ def _scenario(name: str) -> str:
         raise InvalidField("scenario", str(error)) from None
 
 
-def _number(name: str, given: list[str] | None, low: int, high: int) -> int | None:
+def read_number(name: str, given: list[str] | None, low: int, high: int) -> int | None:
+    """The number that a parameter has, if it is there; InvalidField when it is none, or not in between."""
     if not given:
         return None
     text = given[-1]

@@ -8,7 +8,7 @@ from typing import TypeVar
 from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer, Grant, Progress
 from reelmill.domain.job import Job, NewJob
 from reelmill.domain.node import NodeInfo
-from reelmill.store.attempts import beat, expire_leases, report, say_goodbye
+from reelmill.store.attempts import SignOfLife, beat_all, expire_leases, report, say_goodbye
 from reelmill.store.claim import claim
 from reelmill.store.control import Action, act
 from reelmill.store.listing import JobFilter, Transition, get_job, list_jobs, read_history
@@ -75,7 +75,7 @@ class Farmhand:
 
     async def beat_with(self, node: NodeInfo, progress: Sequence[Progress], *, after: float = 0.0) -> BeatAnswer:
         """The same with progress of the test's own."""
-        answer, _ = await self.change(lambda tx, rules: beat(tx, node, progress, LEASE, rules), after)
+        [answer] = await self.change(lambda tx, rules: beat_all(tx, [SignOfLife(node, progress)], LEASE, rules), after)
         return answer
 
     async def sweep(self, after: float) -> int:

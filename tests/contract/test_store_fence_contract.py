@@ -7,7 +7,7 @@ import pytest
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Progress
 from reelmill.domain.failure import Failure
 from reelmill.domain.lifecycle import Return
-from reelmill.store.attempts import GRANT_SECONDS, find_garbage, void_all_leases
+from reelmill.store.attempts import GRANT_SECONDS, SignOfLife, beat_all, find_garbage, void_all_leases
 from reelmill.store.listing import read_logs
 from tests.farmhand import LATER, Farmhand
 from tests.samples import (
@@ -163,6 +163,26 @@ async def test_a_beat_renews_only_what_is_held_and_valid(farm: Farmhand) -> None
     assert {old, foreign, unknown} == set(answer.drop)
     assert (NOW + 10 + LEASE, 50.0) == ((job := await farm.job(mine.job_id)).lease_until, job.progress)
     assert NOW + LEASE == (await farm.job(foreign.job_id)).lease_until
+
+
+async def test_beats_that_share_a_commit_are_judged_each_by_itself(farm: Farmhand) -> None:
+    """Each node hears of its own attempts; of two beats of one node the later counts, as it knows more."""
+    await farm.submit(*new_jobs(3))
+    mine, other, late = [grant.key for grant in await farm.claim(ONE, 1) + await farm.claim(OTHER, 1)] + [
+        (await farm.claim(ONE, 1))[0].key
+    ]
+    signs = [
+        SignOfLife(ONE, [Progress(mine)]),
+        SignOfLife(OTHER, [Progress(other), Progress(mine)]),
+        SignOfLife(ONE, [Progress(mine), Progress(late)]),
+    ]
+
+    earlier, others, later = await farm.change(lambda tx, rules: beat_all(tx, signs, LEASE, rules), 10)
+
+    assert ([mine, late], []) == (later.renewed, later.drop)
+    assert later == earlier
+    assert ([other], [mine]) == (others.renewed, others.drop)
+    assert [NOW + 10 + LEASE] * 3 == [(await farm.job(key.job_id)).lease_until for key in (mine, other, late)]
 
 
 async def test_a_canceled_job_is_to_be_dropped(farm: Farmhand) -> None:

@@ -27,7 +27,7 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.job import WAITING, Job
 from reelmill.domain.lifecycle import TRANSITIONS, Fail, NotAllowed, Publish, Report, Return, Settle, Start
 from reelmill.domain.request import JobRequest, accept
-from reelmill.store.attempts import beat, expire_leases, report, say_goodbye, void_all_leases
+from reelmill.store.attempts import SignOfLife, beat_all, expire_leases, report, say_goodbye, void_all_leases
 from reelmill.store.claim import claim
 from reelmill.store.control import ACTIONS, Action, act, cancel_launch
 from reelmill.store.counts import read_counts, read_launch_counts
@@ -200,7 +200,7 @@ class FarmMachine(RuleBasedStateMachine):
         others = [self.pick(self.granted, which) for which in foreign if self.granted]
         said = list(dict.fromkeys(own[forgets:] + others))
         progress = [Progress(key, 1.0) for key in said]
-        answer, _ = self.write(lambda tx, rules: beat(tx, NODES[node], progress, LEASE, rules))
+        [answer] = self.write(lambda tx, rules: beat_all(tx, [SignOfLife(NODES[node], progress)], LEASE, rules))
         orders = [order.key for order in answer.publish]
         assert self.model.beat(NODES[node].id, said) == tuple(
             map(set, (answer.renewed, answer.paused, answer.drop, orders))

@@ -8,8 +8,9 @@ from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import BEAT, GARBAGE, GONE, GOODBYE, REPORT, Beat
 from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer
 from reelmill.master.farm import Farm
+from reelmill.master.gathering import Gathering
 from reelmill.service import Service
-from reelmill.store.attempts import beat, find_garbage, report, say_goodbye
+from reelmill.store.attempts import SignOfLife, beat_all, find_garbage, report, say_goodbye
 
 log = structlog.get_logger()
 
@@ -19,6 +20,10 @@ class Settler(Service):
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
+        self._reports = Gathering(farm, report)
+        self._beats = Gathering[SignOfLife, BeatAnswer](
+            farm, lambda tx, signs, rules: beat_all(tx, signs, farm.lease_seconds, rules)
+        )
         self._subscriptions: list[Subscription] = []
 
     async def start(self) -> None:
@@ -37,7 +42,7 @@ class Settler(Service):
         self._subscriptions = []
 
     async def _hear_reports(self, reports: list[AttemptReport]) -> list[bool]:
-        outcomes = await self._farm.change_together(reports, report)
+        outcomes = await self._reports.change(reports)
         for said, outcome in zip(reports, outcomes, strict=True):
             if isinstance(outcome, Exception):  # asked again it would fail again: the attempt ends by its lease
                 log.error("report_failed", job=said.key.job_id, attempt=said.key.attempt, exc_info=outcome)
@@ -47,8 +52,9 @@ class Settler(Service):
         return verdicts
 
     async def _hear_beat(self, word: Beat) -> BeatAnswer:
-        lease = self._farm.lease_seconds
-        answer, _ = await self._farm.change(lambda tx, rules: beat(tx, word.node, word.held, lease, rules))
+        [answer] = await self._beats.change([SignOfLife(word.node, word.held)])
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     async def _hear_goodbye(self, node_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,8 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatA
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
-from reelmill.store.nodes import last_sign, note_all_departures, note_departure, note_node
+from reelmill.store.bulk import BulkSelect
+from reelmill.store.nodes import last_sign, note_all_departures, note_departure, note_nodes
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
 from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs, nodes
@@ -25,6 +27,13 @@ GRANT_SECONDS = 5.0
 _PUBLISHES_AT_ONCE = 32
 
 
+class SignOfLife(NamedTuple):
+    """A node that is there, and how far the attempts are that it holds."""
+
+    node: NodeInfo
+    held: Sequence[Progress]
+
+
 class _Held(NamedTuple):
     sequence_number: int
     key: AttemptKey
@@ -32,10 +41,10 @@ class _Held(NamedTuple):
     is_paused: bool
 
 
-_HELD = (  # in the order in which all lock them
-    select(jobs.c.sequence_number, jobs.c.id, jobs.c.attempt, jobs.c.assigned_at, jobs.c.status)
-    .where(jobs.c.node_id == bindparam("node_id"), IS_HELD)
-    .order_by(jobs.c.sequence_number)
+_HELD = BulkSelect(
+    "SELECT sequence_number, id, attempt, assigned_at, status, node_id FROM jobs "  # noqa: S608 (words of our own)
+    f"WHERE node_id IN {{values}} AND {IS_HELD.text}",
+    "",
 )
 _RENEW = (
     update(jobs)
@@ -69,37 +78,42 @@ _EXPIRED = (
 )
 
 
-def beat(
-    tx: Tx, node: NodeInfo, held: Sequence[Progress], lease_seconds: float, rules: Rules
-) -> tuple[BeatAnswer, int]:
-    """Renew the leases of what the node holds, and tell it where the store disagrees.
-
-    The second value is how many jobs were taken back because the node does not know of them.
-    """
-    note_node(tx, node, rules.now)
-    known = _held_by(tx, node.id)
-    said = {progress.key: progress for progress in held}
-    renewed = [attempt for attempt in known if attempt.key in said]
-    if renewed:
-        tx.execute(
-            _RENEW, [_renewal(attempt, said[attempt.key], node.id, rules.now + lease_seconds) for attempt in renewed]
+def beat_all(tx: Tx, signs: Sequence[SignOfLife], lease_seconds: float, rules: Rules) -> list[BeatAnswer]:
+    """Renew the leases of what nodes hold, and tell each where the store disagrees; an answer for each sign."""
+    latest = {sign.node.id: sign for sign in signs}  # who gives a new one waits for no answer to the one before
+    note_nodes(tx, [sign.node for sign in latest.values()], rules.now)
+    known = _held_by(tx, list(latest))
+    renewals: list[dict[str, object]] = []
+    answers: dict[str, BeatAnswer] = {}
+    for node_id, (node, held) in latest.items():
+        said = {progress.key: progress for progress in held}
+        renewed = [attempt for attempt in known[node_id] if attempt.key in said]
+        renewals += [_renewal(one, said[one.key], node_id, rules.now + lease_seconds) for one in renewed]
+        given_before = rules.now - GRANT_SECONDS
+        unknown = [one for one in known[node_id] if one.key not in said and one.assigned_at < given_before]
+        _take_away(tx, unknown, Return(f"{node.name} does not know of it"), rules)
+        valid = {attempt.key for attempt in renewed}
+        answers[node_id] = BeatAnswer(
+            lease_seconds=lease_seconds,
+            renewed=[attempt.key for attempt in renewed],
+            drop=[key for key in said if key not in valid],
+            publish=[],
+            paused=[attempt.key for attempt in renewed if attempt.is_paused],
         )
-    unknown = [held for held in known if held.key not in said and held.assigned_at < rules.now - GRANT_SECONDS]
-    _take_away(tx, unknown, Return(f"{node.name} does not know of it"), rules)
-    valid = {attempt.key for attempt in renewed}
-    answer = BeatAnswer(
-        lease_seconds=lease_seconds,
-        renewed=[attempt.key for attempt in renewed],
-        drop=[key for key in said if key not in valid],
-        publish=_hand_over_publishing(tx, node, lease_seconds, rules),
-        paused=[attempt.key for attempt in renewed if attempt.is_paused],
-    )
-    return answer, len(unknown)
+    if renewals:  # in the order in which all lock them
+        tx.execute(_RENEW, sorted(renewals, key=itemgetter("fence_sequence")))
+    first = signs[0].node
+    orders = _hand_over_publishing(tx, first, lease_seconds, rules)
+    answers[first.id] = msgspec.structs.replace(answers[first.id], publish=orders)
+    return [answers[sign.node.id] for sign in signs]
 
 
-def _held_by(tx: Tx, node_id: str) -> list[_Held]:
-    rows = tx.execute(_HELD, {"node_id": node_id})
-    return [_Held(row[0], AttemptKey(row[1], row[2]), row[3], row[4] == "paused") for row in rows]
+def _held_by(tx: Tx, node_ids: Sequence[str]) -> dict[str, list[_Held]]:
+    """What each of the nodes holds, in the order in which all lock it."""
+    found: dict[str, list[_Held]] = {node_id: [] for node_id in node_ids}
+    for row in sorted(_HELD.run(tx, node_ids), key=itemgetter(0)):
+        found[row[5]].append(_Held(row[0], AttemptKey(row[1], row[2]), row[3], row[4] == "paused"))
+    return found
 
 
 def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: float) -> dict[str, object]:
@@ -201,7 +215,7 @@ def lose_node(tx: Tx, node_id: str, left_at: float, rules: Rules) -> int | None:
 
 def _let_go(tx: Tx, node_id: str, event: Return | Lose, rules: Rules) -> int:
     note_departure(tx, node_id, rules.now)
-    taken = _take_away(tx, _held_by(tx, node_id), event, rules)
+    taken = _take_away(tx, _held_by(tx, [node_id])[node_id], event, rules)
     # What the node held is locked by now, in the order in which all lock: this waits for no other master.
     void = update(jobs).where(jobs.c.node_id == node_id, IS_SETTLED)
     tx.execute(void.values(lease_until=rules.now - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ from sqlalchemy import Row, bindparam, delete, func, insert, not_, or_, select, 
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.node import Node, NodeInfo
+from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.doorbell import announce_work
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import IS_HELD, jobs, nodes
@@ -21,16 +24,16 @@ _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).cor
 
 
 _CLOSED = or_(nodes.c.draining, nodes.c.stopping_at.is_not(None), nodes.c.left_at.is_not(None))
-_SEEN = (
-    update(nodes)
-    .where(nodes.c.id == bindparam("node"))
-    .values(
-        last_seen=bindparam("now"),
-        left_at=None,
-        trouble=bindparam("why"),
-        # it stays so: what says otherwise is an older word that came late
-        stopping_at=func.coalesce(bindparam("stopping", type_=nodes.c.stopping_at.type), nodes.c.stopping_at),
-    )
+_KNOWN = BulkSelect("SELECT id FROM nodes WHERE id IN {values}", "")
+_SEEN = BulkStatement(  # a node that stops goes on to: what says otherwise is an older word that came late
+    "UPDATE nodes SET last_seen = new.seen_at, left_at = NULL, trouble = new.why, "
+    "stopping_at = coalesce(new.stopping, nodes.stopping_at) FROM {new} WHERE nodes.id = new.node",
+    {
+        "node": nodes.c.id.type,
+        "seen_at": nodes.c.last_seen.type,
+        "why": nodes.c.trouble.type,
+        "stopping": nodes.c.stopping_at.type,
+    },
 )
 _TAKES_NONE = select(nodes.c.id).where(nodes.c.id == bindparam("node"), _CLOSED)
 _ALIVE = select(nodes.c.id).where(
@@ -41,27 +44,33 @@ _ALIVE = select(nodes.c.id).where(
 )
 
 
-def note_node(tx: Tx, node: NodeInfo, now: float) -> None:
-    """Remember that the node is there."""
-    stopping_at = now if node.stopping else None
-    seen = tx.execute(_SEEN, {"node": node.id, "now": now, "why": node.trouble, "stopping": stopping_at})
-    if seen.rowcount == 0:
-        gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
-        tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
-        tx.execute(
-            insert(nodes),
-            {
-                "id": node.id,
-                "name": node.name,
-                "capabilities": msgspec.json.encode(node.capabilities).decode(),
-                "version": node.version,
-                "started_at": node.started_at,
-                "last_seen": now,
-                "draining": False,
-                "stopping_at": stopping_at,
-                "trouble": node.trouble,
-            },
-        )
+def note_nodes(tx: Tx, found: Sequence[NodeInfo], now: float) -> None:
+    """Remember that the nodes are there; none of them twice."""
+    known = {row[0] for row in _KNOWN.run(tx, [node.id for node in found])}
+    seen = sorted((node for node in found if node.id in known), key=attrgetter("id"))  # all masters lock in one order
+    _SEEN.run(tx, [(node.id, now, node.trouble, now if node.stopping else None) for node in seen])
+    for node in found:
+        if node.id not in known:
+            _add_node(tx, node, now)
+
+
+def _add_node(tx: Tx, node: NodeInfo, now: float) -> None:
+    gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
+    tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
+    tx.execute(
+        insert(nodes),
+        {
+            "id": node.id,
+            "name": node.name,
+            "capabilities": msgspec.json.encode(node.capabilities).decode(),
+            "version": node.version,
+            "started_at": node.started_at,
+            "last_seen": now,
+            "draining": False,
+            "stopping_at": now if node.stopping else None,
+            "trouble": node.trouble,
+        },
+    )
 
 
 def takes_jobs(tx: Tx, node_id: str) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 
 from reelmill.domain.attempt import Progress
 from reelmill.errors import Conflict, Full
-from reelmill.store.attempts import beat, expire_leases
+from reelmill.store.attempts import SignOfLife, beat_all, expire_leases
 from reelmill.store.claim import claim
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store, Tx
@@ -209,7 +209,7 @@ async def test_a_beat_renews_only_the_attempt_that_it_is_about(masters: Masters)
 
     def work(tx: Tx) -> object:
         with before(tx, "UPDATE jobs", meanwhile):
-            return beat(tx, ONE, [Progress(key)], LEASE, rules(1))
+            return beat_all(tx, [SignOfLife(ONE, [Progress(key)])], LEASE, rules(1))
 
     await masters.one.store.write(work)
     job = await masters.one.job(key.job_id)
@@ -230,7 +230,7 @@ async def test_a_beat_takes_back_only_the_attempt_that_it_is_about(masters: Mast
 
     def work(tx: Tx) -> object:
         with before(tx, "FOR UPDATE", meanwhile):
-            return beat(tx, ONE, [], LEASE, rules(10))
+            return beat_all(tx, [SignOfLife(ONE, [])], LEASE, rules(10))
 
     await masters.one.store.write(work)
     [job] = await masters.one.jobs()
@@ -261,7 +261,7 @@ async def test_a_publication_is_handed_to_one_node(masters: Masters) -> None:
 
     def work(tx: Tx) -> object:
         with before(tx, "FOR UPDATE", meanwhile):
-            answer, _ = beat(tx, OTHER, [], LEASE, rules(LATER))
+            [answer] = beat_all(tx, [SignOfLife(OTHER, [])], LEASE, rules(LATER))
         return answer.publish
 
     assert [] == await masters.one.store.write(work)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from reelmill.store import selection
-from reelmill.store.attempts import beat, expire_leases
+from reelmill.store.attempts import SignOfLife, beat_all, expire_leases
 from reelmill.store.claim import claim, next_due
 from reelmill.store.explain import explain_job, explain_launch
 from reelmill.store.lanes import read_lanes
@@ -57,7 +57,7 @@ WORKS: dict[str, Work] = {
     "claim": lambda tx: claim(tx, offer(node_info("other")), LEASE, rules()),
     "claim of a tenant with a limit": _claim_of_a_limited_tenant,
     "next due": next_due,
-    "beat": lambda tx: beat(tx, node_info(), [], LEASE, rules()),
+    "beat": lambda tx: beat_all(tx, [SignOfLife(node_info(), [])], LEASE, rules()),
     "sweep": lambda tx: expire_leases(tx, 10, rules(1000)),
     "page": lambda tx: list_jobs(tx, JobFilter(), after=3, limit=2),
     "explain": _explain,

@@ -62,8 +62,8 @@ class NullAttempt(Attempt):
 
 async def submit(store: Store, count: int) -> None:
     jobs = [accept(MIX[number % len(MIX)], str(uuid_utils.uuid7())) for number in range(count)]
-    for start in range(0, count, 10_000):
-        await store.write(lambda tx, some=jobs[start : start + 10_000]: insert_jobs(tx, some, time.time()) and None)
+    for start in range(0, count, 1_000):
+        await store.write(lambda tx, some=jobs[start : start + 1_000]: insert_jobs(tx, some, time.time()) and None)
 
 
 def left(tx: Tx) -> int:

@@ -13,7 +13,7 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatA
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
 from reelmill.domain.node import NodeInfo
-from reelmill.store.bulk import BulkSelect
+from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.nodes import last_sign, note_all_departures, note_departure, note_nodes
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
@@ -46,22 +46,25 @@ _HELD = BulkSelect(
     f"WHERE node_id IN {{values}} AND {IS_HELD.text}",
     "",
 )
-_RENEW = (
-    update(jobs)
-    .where(
-        jobs.c.sequence_number == bindparam("fence_sequence"),
-        jobs.c.attempt == bindparam("fence_attempt"),
-        jobs.c.node_id == bindparam("fence_node"),
-        IS_HELD,
-    )
-    .values(
-        lease_until=bindparam("lease_until"),
-        # a settled job is complete, and a paused one has no pace, whatever an old sign of life says
-        progress=text("CASE WHEN winner IS NULL THEN :progress ELSE progress END"),
-        fps=text("CASE WHEN winner IS NULL AND status <> 'paused' THEN :fps ELSE fps END"),
-        speed=text("CASE WHEN winner IS NULL AND status <> 'paused' THEN :speed ELSE speed END"),
-        eta=text("CASE WHEN winner IS NULL AND status <> 'paused' THEN :eta ELSE eta END"),
-    )
+_RENEW = BulkStatement(
+    # a settled job is complete, and a paused one has no pace, whatever an old sign of life says
+    "UPDATE jobs SET lease_until = new.lease, "  # noqa: S608 (words of our own)
+    "progress = CASE WHEN winner IS NULL THEN new.said_progress ELSE progress END, "
+    "fps = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_fps ELSE fps END, "
+    "speed = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_speed ELSE speed END, "
+    "eta = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_eta ELSE eta END "
+    "FROM {new} WHERE jobs.sequence_number = new.fence_sequence AND jobs.attempt = new.fence_attempt "
+    f"AND jobs.node_id = new.fence_node AND {IS_HELD.text}",
+    {
+        "fence_sequence": jobs.c.sequence_number.type,
+        "fence_attempt": jobs.c.attempt.type,
+        "fence_node": jobs.c.node_id.type,
+        "lease": jobs.c.lease_until.type,
+        "said_progress": jobs.c.progress.type,
+        "said_fps": jobs.c.fps.type,
+        "said_speed": jobs.c.speed.type,
+        "said_eta": jobs.c.eta.type,
+    },
 )
 _UNPUBLISHED = (
     select(jobs.c.sequence_number).where(IS_SETTLED, jobs.c.lease_until < bindparam("now")).limit(_PUBLISHES_AT_ONCE)
@@ -83,7 +86,7 @@ def beat_all(tx: Tx, signs: Sequence[SignOfLife], lease_seconds: float, rules: R
     latest = {sign.node.id: sign for sign in signs}  # who gives a new one waits for no answer to the one before
     note_nodes(tx, [sign.node for sign in latest.values()], rules.now)
     known = _held_by(tx, list(latest))
-    renewals: list[dict[str, object]] = []
+    renewals: list[tuple[Any, ...]] = []
     answers: dict[str, BeatAnswer] = {}
     for node_id, (node, held) in latest.items():
         said = {progress.key: progress for progress in held}
@@ -100,8 +103,7 @@ def beat_all(tx: Tx, signs: Sequence[SignOfLife], lease_seconds: float, rules: R
             publish=[],
             paused=[attempt.key for attempt in renewed if attempt.is_paused],
         )
-    if renewals:  # in the order in which all lock them
-        tx.execute(_RENEW, sorted(renewals, key=itemgetter("fence_sequence")))
+    _RENEW.run(tx, sorted(renewals, key=itemgetter(0)))  # in the order in which all lock them
     first = signs[0].node
     orders = _hand_over_publishing(tx, first, lease_seconds, rules)
     answers[first.id] = msgspec.structs.replace(answers[first.id], publish=orders)
@@ -116,17 +118,9 @@ def _held_by(tx: Tx, node_ids: Sequence[str]) -> dict[str, list[_Held]]:
     return found
 
 
-def _renewal(attempt: _Held, progress: Progress, node_id: str, lease_until: float) -> dict[str, object]:
-    return {
-        "fence_sequence": attempt.sequence_number,
-        "fence_attempt": attempt.key.attempt,
-        "fence_node": node_id,
-        "lease_until": lease_until,
-        "progress": progress.progress,
-        "fps": progress.fps,
-        "speed": progress.speed,
-        "eta": progress.eta,
-    }
+def _renewal(attempt: _Held, said: Progress, node_id: str, lease_until: float) -> tuple[Any, ...]:
+    fence = (attempt.sequence_number, attempt.key.attempt, node_id)
+    return (*fence, lease_until, said.progress, said.fps, said.speed, said.eta)
 
 
 def _take_away(tx: Tx, held: Sequence[_Held], event: Return | Lose, rules: Rules) -> int:

@@ -95,8 +95,8 @@ SIMULATED = [
     _simulated(
         "a worker that ends gives nothing back",
         "store/attempts",
-        '_take_back(tx, _held_by(tx, node_id), "its worker was stopped", rules)',
-        "_held_by(tx, node_id)",
+        '_let_go(tx, node_id, Return("its worker was stopped"), rules)',
+        "note_departure(tx, node_id, rules.now)",
     ),
     _simulated(
         "any lane may be first",

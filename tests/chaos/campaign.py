@@ -24,7 +24,7 @@ from tests.chaos.mortal import MortalFarm, words_of
 from tests.chaos.nemesis import Blow, Nemesis
 from tests.e2e.conftest import Commands, wait_for
 
-_DRAIN_SECONDS = 180.0
+_DRAIN_SECONDS = 900.0
 
 
 class Ending(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import httpx2
 import pytest
@@ -78,7 +79,8 @@ async def test_a_token_is_made_shown_once_and_revoked(gated: Served) -> None:
 
 async def test_tokens_are_not_made_from_another_machine(gated: Served) -> None:
     """There are no users yet: whoever reaches the API would get everybody's jobs. What is there may be listed."""
-    transport = httpx2.ASGITransport(create_app(gated.master.farm, News(gated.master.farm)), client=("192.0.2.7", 1234))
+    app: Any = create_app(gated.master.farm, News(gated.master.farm))  # two libraries' words for the same interface
+    transport = httpx2.ASGITransport(app, client=("192.0.2.7", 1234))
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as stranger:
         for method, path in (("POST", "/tokens"), ("DELETE", "/tokens/up")):
             answer = await stranger.request(method, path, json={"name": "x"})

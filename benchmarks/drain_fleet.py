@@ -27,6 +27,7 @@ from reelmill.domain.credential import make_node_key, read_join
 from reelmill.service import running
 from reelmill.store.tokens import replace_token
 from reelmill.worker.agent import Worker
+from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import Ffmpeg, Inventory
 
 
@@ -38,7 +39,9 @@ async def work(join_text: str, units: int) -> None:
     inventory = Inventory(Capabilities(units, {"ffmpeg": ["h264"]}), Ffmpeg(Path(sys.executable), "none"), {}, [])
     with tempfile.TemporaryDirectory() as folder:
         name = f"null-{key.node_id[:4]}"
-        worker = Worker(bus, inventory, Path(folder), name=name, node_id=key.node_id, make_attempt=NullAttempt)
+        worker = Worker(
+            bus, inventory, SharedFolder(Path(folder)), name=name, node_id=key.node_id, make_attempt=NullAttempt
+        )
         async with running(bus):
             print("connected", flush=True)
             await asyncio.to_thread(sys.stdin.readline)

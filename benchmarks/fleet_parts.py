@@ -76,7 +76,7 @@ class FleetParts:
     @property
     def join(self) -> Join:
         """How workers get in."""
-        return Join(self.token, (self.listens,), None)
+        return Join(self.token, (self.listens,), None, tls=False)
 
     def start_master(self) -> None:
         """One more master, that is up."""

@@ -77,8 +77,8 @@ LEASES = [
     _store(
         "leases are not renewed",
         "attempts",
-        "    if renewed:\n",
-        "    if False:\n",
+        "_RENEW.run(tx, sorted(renewals, key=itemgetter(0)))",
+        "_RENEW.run(tx, [])",
         "fence",
         "test_a_beating_worker_keeps_its_job",
     ),
@@ -311,7 +311,7 @@ MASTERS = [
     _postgres(
         "renewals without their fence",
         "attempts",
-        '        jobs.c.attempt == bindparam("fence_attempt"),\n',
+        " AND jobs.attempt = new.fence_attempt",
         "",
         "test_masters_at_once",
         "test_a_beat_renews_only_the_attempt_that_it_is_about",

@@ -64,7 +64,7 @@ WORKER = [
     Break(
         "a node keeps a trouble that is over",
         "src/reelmill/store/nodes.py",
-        '        trouble=bindparam("why"),\n',
+        " trouble = new.why,",
         "",
         ("tests/contract/test_store_explain_contract.py", "-k", "sqlite-memory"),
         "test_a_node_in_trouble_says_why_it_takes_no_jobs",

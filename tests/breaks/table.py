@@ -56,7 +56,12 @@ FENCES = [
         "test_an_attempt_that_never_was_is_dropped",
     ),
     _store(
-        "reports of other nodes count", "attempts", " or job.node_id not in (None, said.node_id)", "", "machine", MODEL
+        "reports of other nodes count",
+        "attempts",
+        " or job.node_id not in (None, said.node_id)",
+        "",
+        "fence",
+        "test_nothing_another_node_says_changes_the_job",
     ),
     _rule(
         "a settled job can be canceled, lost or returned",

@@ -7,7 +7,7 @@ import pytest
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Progress
 from reelmill.domain.failure import Failure
 from reelmill.domain.lifecycle import Return
-from reelmill.store.attempts import GRANT_SECONDS, SignOfLife, beat_all, find_garbage, void_all_leases
+from reelmill.store.attempts import GRANT_SECONDS, SignOfLife, beat_all, find_garbage, lose_node, void_all_leases
 from reelmill.store.listing import read_logs
 from tests.farmhand import LATER, Farmhand
 from tests.samples import (
@@ -62,6 +62,32 @@ async def test_nothing_a_late_attempt_says_changes_the_job(farm: Farmhand) -> No
     assert ["queued", "assigned", "running", "retrying", "assigned", "running", "running", "completed"] == [
         step.to_status for step in await farm.history(new.job_id)
     ]
+
+
+async def test_nothing_another_node_says_changes_the_job(farm: Farmhand) -> None:
+    """It knows the token, as whoever reads the job does; the attempt is not its own."""
+    await farm.submit(new_job())
+    key = await farm.run(ONE)
+    running = await farm.job(key.job_id)
+    foreign = [started(key, OTHER), settled(key, OTHER), failed(key, OTHER), said(key, OTHER, Return("stopped"))]
+
+    assert [False] * len(foreign) == await farm.report(*foreign)
+    assert running == await farm.job(key.job_id)
+
+
+async def test_a_node_is_lost_only_when_it_was_silent_since_it_left(farm: Farmhand) -> None:
+    """What it holds runs elsewhere at once; one that came back, said goodbye or was never there loses nothing."""
+    await farm.submit(new_job())
+    await farm.beat(ONE)
+    key = await farm.run(ONE)
+    assert await farm.change(lambda tx, rules: lose_node(tx, OTHER.id, rules.now, rules), after=1) is None
+    await farm.beat(ONE, key, after=2)
+    assert await farm.change(lambda tx, rules: lose_node(tx, ONE.id, NOW + 1, rules), after=3) is None
+    assert "running" == (await farm.job(key.job_id)).status
+    assert 1 == await farm.change(lambda tx, rules: lose_node(tx, ONE.id, NOW + 2.5, rules), after=4)
+    lost = await farm.job(key.job_id)
+    assert ("retrying", 1) == (lost.status, lost.crashes)
+    assert await farm.change(lambda tx, rules: lose_node(tx, ONE.id, NOW + 5, rules), after=6) is None
 
 
 async def test_a_late_settle_does_not_win_while_the_job_waits_for_its_retry(farm: Farmhand) -> None:

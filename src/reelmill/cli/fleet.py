@@ -198,7 +198,6 @@ async def _master_on(
         tls is not None,
         NatsDepartures(bus, place.user),
         bus.dismiss,
-        lambda: bus.is_connected,
     )
     master = Master(settings, store, bus, SystemClock(), alone=False, gate=gate)
 

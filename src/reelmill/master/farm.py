@@ -23,8 +23,7 @@ class Gate(NamedTuple):
     """Where workers on other machines join: places (``host:port``) of the bus, and the SHA-256 of its certificate.
 
     There is no ``pin`` when the certificate is vouched for by an authority, or when there is no ``tls`` at all.
-    ``dismiss`` leaves open questions of workers that came with a token unanswered; ``is_connected`` says whether the
-    bus is there.
+    ``dismiss`` leaves open questions of workers that came with a token unanswered.
     """
 
     hosts: tuple[str, ...]
@@ -32,7 +31,6 @@ class Gate(NamedTuple):
     tls: bool
     departures: Departures
     dismiss: Callable[[str], None]
-    is_connected: Callable[[], bool]
 
 
 class Farm(NamedTuple):

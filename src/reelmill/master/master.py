@@ -82,8 +82,6 @@ class Master(Service):
 
     def _find_troubles(self) -> list[str]:
         troubles = [service.trouble for service in self._services if isinstance(service, PeriodicService)]
-        if self.farm.gate is not None and not self.farm.gate.is_connected():
-            troubles.append("the bus does not answer: no worker gets jobs from this master")
         return [trouble for trouble in troubles if trouble is not None]
 
     @property

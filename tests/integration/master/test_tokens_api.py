@@ -40,7 +40,7 @@ class Nobody:
 async def gated(make_settings: MakeSettings, store: SqliteStore) -> AsyncIterator[Served]:
     """A master that workers on other machines may join."""
     bus = MemoryBus()
-    gate = Gate(("farm.example:4222",), bytes(32), True, Nobody(), dismissed.append, lambda: True)
+    gate = Gate(("farm.example:4222",), bytes(32), True, Nobody(), dismissed.append)
     master = Master(make_settings(), store, bus, SystemClock(), alone=False, gate=gate)
     await master.start()
     async with httpx2.AsyncClient(base_url=master.url, timeout=30) as client:

@@ -128,7 +128,7 @@ async def test_two_masters_prune_together(two_masters: tuple[PostgresStore, Post
 async def test_a_launch_that_two_masters_touch_is_judged_rightly(
     two_masters: tuple[PostgresStore, PostgresStore], second: str
 ) -> None:
-    """While one has pruned and not committed: if the other prunes the rest it goes, if it adds a job it is there."""
+    """While one prunes the other does not; a job that is added meanwhile is there, and so is its launch."""
     first_store, second_store = two_masters
     farm = Farmhand(first_store)
     [job] = await farm.submit(new_job(), launch="l")
@@ -151,13 +151,16 @@ async def test_a_launch_that_two_masters_touch_is_judged_rightly(
     one = asyncio.ensure_future(first_store.write(prune_and_wait))
     await asyncio.to_thread(pruned.wait, 10)
     if second.startswith("prunes"):
-        two = asyncio.ensure_future(second_store.write(prune))
+        assert 0 == await second_store.write(prune)  # it is not its turn
+        let_go.set()
+        assert 1 == await one
+        assert 1 == await second_store.write(prune)
     else:
         two = asyncio.ensure_future(Farmhand(second_store).submit(new_job(), launch="l"))
-    await wait_until(lambda: first_store.read(is_stuck), bool)
-    let_go.set()
-    assert 1 == await one
-    await two
+        await wait_until(lambda: first_store.read(is_stuck), bool)
+        let_go.set()
+        assert 1 == await one
+        await two
     left = await farm.jobs()
     assert len(left) == await count_launches(first_store)
     assert ["l"] * len(left) == [job.launch_id for job in left]

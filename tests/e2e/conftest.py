@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.fleet import Fleet
 
 REELMILL = [sys.executable, "-m", "reelmill.cli"]
 START_SECONDS = 30
@@ -138,3 +141,14 @@ def commands(tmp_path: Path) -> Generator[Commands, None, None]:
     commands = Commands(tmp_path)
     yield commands
     commands.end_all()
+
+
+@pytest.fixture
+def fleet(commands: Commands, tmp_path: Path) -> Generator[Fleet, None, None]:
+    """PostgreSQL and NATS for masters and workers that a test starts."""
+    from tests.e2e.fleet import Fleet  # it is made of what is here
+
+    made = Fleet(commands, tmp_path)
+    yield made
+    commands.end_all()
+    made.nats.kill()

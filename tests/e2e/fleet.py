@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 
 from tests.contract.conftest import new_database
 from tests.e2e.conftest import Commands, wait_for
@@ -82,6 +83,12 @@ class Fleet:
         ended = {"completed", "failed", "canceled"}
         wait_for(look, lambda seen: len(seen) == count and set(seen) <= ended, seconds)
         return self.jobs()
+
+
+def engines_of(worker: subprocess.Popen[str]) -> list[int]:
+    """The engines that the worker has started."""
+    children = psutil.Process(worker.pid).children(recursive=True)
+    return [child.pid for child in children if child.name().startswith("ffmpeg")]
 
 
 def kill(process: subprocess.Popen[str]) -> None:

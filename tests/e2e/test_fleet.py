@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-from collections.abc import Generator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.e2e.conftest import Commands, Farm, wait_for
-from tests.e2e.fleet import Fleet, kill
+from tests.e2e.fleet import Fleet, engines_of, kill
 from tests.nats_server import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -21,23 +19,9 @@ SHORT = {"scenario": "480p30-h264", "parameters": {"duration": 1}}
 LONG = {"scenario": "1080p60-h264", "parameters": {"duration": 300}}
 
 
-@pytest.fixture
-def fleet(commands: Commands, tmp_path: Path) -> Generator[Fleet, None, None]:
-    made = Fleet(commands, tmp_path)
-    yield made
-    commands.end_all()
-    made.nats.kill()
-
-
 def running_on(fleet: Fleet, job: str) -> str | None:
     seen = fleet.get(f"/jobs/{job}")
     return seen["node_name"] if seen["status"] == "running" else None
-
-
-def engines_of(worker: subprocess.Popen[str]) -> list[int]:
-    """The engines that the worker has started."""
-    children = psutil.Process(worker.pid).children(recursive=True)
-    return [child.pid for child in children if child.name().startswith("ffmpeg")]
 
 
 def test_jobs_given_to_either_master_are_done_by_either_worker(fleet: Fleet) -> None:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from reelmill.worker.inventory import find_ffmpeg
-from tests.e2e.conftest import Commands, wait_for
+from tests.e2e.conftest import wait_for
 from tests.e2e.fleet import Fleet
 
 SHORT = {"scenario": "480p30-h264", "parameters": {"duration": 1}}
-
-
-@pytest.fixture
-def fleet(commands: Commands, tmp_path: Path) -> Generator[Fleet, None, None]:
-    made = Fleet(commands, tmp_path)
-    yield made
-    commands.end_all()
-    made.nats.kill()
 
 
 def far_worker(fleet: Fleet, name: str, **variables: str) -> Any:

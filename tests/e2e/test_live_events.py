@@ -6,25 +6,13 @@ import json
 import signal
 import subprocess
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
-import psutil
-import pytest
-
 from tests.e2e.conftest import Commands, wait_for
-from tests.e2e.fleet import Fleet
+from tests.e2e.fleet import Fleet, engines_of
 
 TALKATIVE = {"scenario": "480p30-av1", "parameters": {"duration": 3000}}
 SHORT = {"scenario": "480p30-av1", "parameters": {"duration": 2}}
-
-
-@pytest.fixture
-def fleet(commands: Commands, tmp_path: Path) -> Generator[Fleet, None, None]:
-    made = Fleet(commands, tmp_path)
-    yield made
-    commands.end_all()
-    made.nats.kill()
 
 
 def events(watcher: subprocess.Popen[str]) -> Generator[dict[str, Any], None, None]:
@@ -32,11 +20,6 @@ def events(watcher: subprocess.Popen[str]) -> Generator[dict[str, Any], None, No
     assert watcher.stdout is not None
     for line in watcher.stdout:
         yield json.loads(line)
-
-
-def engines_of(worker: subprocess.Popen[str]) -> list[int]:
-    children = psutil.Process(worker.pid).children(recursive=True)
-    return [child.pid for child in children if child.name().startswith("ffmpeg")]
 
 
 def test_either_master_tells_what_an_engine_does_and_ends_it(fleet: Fleet) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reelmill.cli.db import DataOption, StoreOption
+from reelmill.cli.farm_options import DataOption, StoreOption
 
 if TYPE_CHECKING:
     from reelmill.settings import Settings

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from reelmill.cli.farm_options import DataOption, StoreOption
 from reelmill.cli.output import Format, FormatOption, show_record
 from reelmill.errors import StartupError
 
@@ -14,15 +14,6 @@ if TYPE_CHECKING:
     from reelmill.store.protocol import Store
 
 db_app = typer.Typer(help="The schema of the farm's database.", no_args_is_help=True, rich_markup_mode=None)
-
-StoreOption = Annotated[
-    str | None,
-    typer.Option("--store", metavar="URL", help="PostgreSQL to use.", show_default="a SQLite file in --data"),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="FOLDER", help="Folder of the database.", show_default="~/.local/share/reelmill"),
-]
 
 
 @db_app.command("check")

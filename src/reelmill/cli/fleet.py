@@ -34,7 +34,7 @@ from reelmill.master.master import Master
 from reelmill.master.server import EVERYWHERE, outward_address
 from reelmill.service import running
 from reelmill.settings import Settings
-from reelmill.store.protocol import Store, Tx
+from reelmill.store.protocol import Store
 from reelmill.store.secrets import shared_secret
 from reelmill.store.tokens import accepts, replace_token
 from reelmill.worker.agent import Worker
@@ -116,7 +116,7 @@ async def run_master(settings: Settings) -> AsyncGenerator[RunningMaster, None]:
     tls = _authority(settings, needed=place.tls)
     store = open_store(settings)
     prepare_folders(settings)
-    async with _master_on(settings, store, place, tls, pin=None) as master:
+    async with running(store), _master_on(settings, store, await issuer_of(store), place, tls, pin=None) as master:
         yield RunningMaster(store, master)
 
 
@@ -139,8 +139,8 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
         async with running(NatsServer(folder, config, here)):
             tls = await pinned_context([here], pin)
             place = BusPlace((here,), MASTER_USER, password, tls=True)
-            async with _master_on(settings, store, place, tls, pin=pin, shown=(shown,)) as master:
-                ours, others = make_token(), await store.write(lambda tx: _keep_token(tx, folder / "token"))
+            async with _master_on(settings, store, issuer, place, tls, pin=pin, shown=(shown,)) as master:
+                ours, others = make_token(), await _keep_token(store, folder / "token")
                 await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
                 me = Join(ours, (here,), pin, tls=True)
                 async with _worker_on(settings, inventory, me, settings.media_folder) as worker:
@@ -155,15 +155,23 @@ def _addresses(settings: Settings) -> tuple[str, str]:
     return f"{settings.bus_host}:{port}", f"{settings.bus_host}:{port}"
 
 
-def _keep_token(tx: Tx, file: Path) -> Token:
-    """The token that `up --fleet` shows: the same from start to start, unless it was revoked."""
-    kept = read_token(file.read_text().strip()) if file.exists() else None
-    if kept is not None and accepts(tx, kept):
-        return kept
-    token = make_token()
-    replace_token(tx, _UP, token, time.time())
+def _read_token(file: Path) -> Token | None:
+    return read_token(file.read_text().strip()) if file.exists() else None
+
+
+def _write_token(file: Path, token: Token) -> None:
     file.touch(mode=0o600)
     file.write_text(f"{token.text}\n")
+
+
+async def _keep_token(store: Store, file: Path) -> Token:
+    """The token that `up --fleet` shows: the same from start to start, unless it was revoked."""
+    kept = _read_token(file)
+    if kept is not None and await store.read(lambda tx: accepts(tx, kept)):
+        return kept
+    token = make_token()
+    await store.write(lambda tx: replace_token(tx, _UP, token, time.time()))
+    _write_token(file, token)  # what it says must count by then
     return token
 
 
@@ -183,12 +191,14 @@ async def run_worker(settings: Settings, inventory: Inventory) -> AsyncGenerator
 async def _master_on(
     settings: Settings,
     store: Store,
+    issuer: Issuer,
     place: BusPlace,
     tls: ssl.SSLContext | None,
     *,
     pin: bytes | None,
     shown: tuple[str, ...] | None = None,
 ) -> AsyncGenerator[Master, None]:
+    """A master on a store that has been started."""
     me = Identity(MASTER_ROLE, uuid.uuid4().hex)
     access = Access([f"nats://{host}" for host in place.hosts], place.user, place.password, tls)
     bus = NatsBus(access, me, trusts=lambda token_id: master.doorman.trusts(token_id))
@@ -204,7 +214,7 @@ async def _master_on(
     async def judge(applicant: Applicant) -> Identity:
         return Identity(await master.doorman.admit(applicant.user, applicant.password), applicant.user)
 
-    async with running(store, bus, master), running(Admissions(bus, await issuer_of(store), judge)):
+    async with running(bus, master, Admissions(bus, issuer, judge)):
         gc.freeze()  # as in a farm that is one process
         yield master
 

@@ -11,7 +11,7 @@ import structlog
 
 from reelmill.errors import StartupError
 from reelmill.service import Service
-from reelmill.worker.inventory import find_program
+from reelmill.worker.machine import find_program
 from reelmill.worker.process import die_with_parent
 
 log = structlog.get_logger()

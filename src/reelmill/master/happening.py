@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -108,14 +108,7 @@ def tell_step(step: Step) -> Happening:
 def tell_progress(job: Subject, said: Progress, now: float) -> Happening:
     """The event of a sign of progress."""
     event = ProgressEvent(
-        at=_time(now),
-        job_id=job.job_id,
-        sequence_number=job.sequence_number,
-        launch_id=job.launch_id,
-        tenant=job.tenant,
-        scenario=job.scenario,
-        attempt=said.key.attempt,
-        node_name=job.node_name,
+        **_subject(job, said.key.attempt, now),
         progress=said.progress,
         fps=said.fps,
         speed=said.speed,
@@ -127,18 +120,25 @@ def tell_progress(job: Subject, said: Progress, now: float) -> Happening:
 def tell_lines(job: Subject, said: LogLines, now: float) -> Happening:
     """The event of what an engine said."""
     event = LogEvent(
-        at=_time(now),
-        job_id=job.job_id,
-        sequence_number=job.sequence_number,
-        launch_id=job.launch_id,
-        tenant=job.tenant,
-        scenario=job.scenario,
-        attempt=said.key.attempt,
-        node_name=job.node_name,
+        **_subject(job, said.key.attempt, now),
         lines=said.lines,
         left_out=said.left_out,
     )
     return _happening("log", None, event, job.status)
+
+
+def _subject(job: Subject, attempt: int, now: float) -> dict[str, Any]:
+    """What every live event says of the job that it is about."""
+    return {
+        "at": _time(now),
+        "job_id": job.job_id,
+        "sequence_number": job.sequence_number,
+        "launch_id": job.launch_id,
+        "tenant": job.tenant,
+        "scenario": job.scenario,
+        "attempt": attempt,
+        "node_name": job.node_name,
+    }
 
 
 def _happening(kind: str, number: int | None, event: _OfJob, status: str) -> Happening:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 import uuid
@@ -11,6 +12,7 @@ import nats.errors
 from drain import RESULT
 from fleet_parts import FleetParts
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from reelmill import __version__
 from reelmill.bus.memory import MemoryBus
@@ -41,18 +43,34 @@ class Timings:
 
 
 class _Voice(MemoryBus):
-    """One node's share of a connection: questions under its own name."""
+    """One node's share of a connection: questions under its own name, answered to its own inbox as masters demand."""
 
     def __init__(self, client: Client, me: Identity) -> None:
         super().__init__()
         self._client = client
         self._me = me
+        self._open: dict[str, asyncio.Future[Msg]] = {}
+        self._numbers = itertools.count()
+
+    async def start(self) -> None:
+        await self._client.subscribe(f"{self._me.inbox}.*", cb=self._hear)  # pyright: ignore[reportUnknownMemberType]
+
+    async def _hear(self, answer: Msg) -> None:
+        asked = self._open.get(answer.subject)
+        if asked is not None and not asked.done():
+            asked.set_result(answer)
 
     async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
+        reply = f"{self._me.inbox}.{next(self._numbers)}"
+        answered = self._open[reply] = asyncio.get_running_loop().create_future()
         try:
-            answer = await self._client.request(self._me.says(subject), word, timeout=timeout_seconds)
+            await self._client.publish(self._me.says(subject), word, reply=reply)
+            async with asyncio.timeout(timeout_seconds):
+                answer = await answered
         except (nats.errors.Error, OSError, TimeoutError):
             return None
+        finally:
+            del self._open[reply]
         return None if answer.headers else answer.data
 
 
@@ -74,6 +92,7 @@ class SimulatedNode:
 
     async def register(self) -> None:
         """Beat until a master has heard it."""
+        await self._bus.start()
         while not await self._beat():
             pass
 
@@ -113,6 +132,7 @@ class SimulatedNode:
 
     async def take_and_hold(self) -> AttemptKey:
         """One job that it keeps, whatever comes."""
+        await self._bus.start()
         while not (keys := await self._claim(1)):
             pass
         return keys[0]

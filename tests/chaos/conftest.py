@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.mortal import marked
+from tests.chaos.network import Network
+from tests.chaos.site import Site
 from tests.e2e.conftest import Commands
 
 Figures = Callable[[str], None]
@@ -35,3 +37,11 @@ def commands(tmp_path: Path) -> Generator[Commands, None, None]:
     for process in left:
         process.kill()
     assert [] == left
+
+
+@pytest.fixture
+def site(commands: Commands) -> Generator[Site, None, None]:
+    """Two masters and three workers, each a machine, and three nats-servers."""
+    made = Site(commands, Network())
+    yield made
+    made.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.chaos.bad_engine import BAD_BITRATE, make_bad_engine
 from tests.chaos.mortal import MortalFarm
 from tests.e2e.conftest import Commands, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")]
+pytestmark = pytest.mark.slow
 
 SHIFTED_CLOCK = """
 #define _GNU_SOURCE

@@ -10,11 +10,11 @@ import pytest
 
 from reelmill.store.sqlite import SqliteStore
 from tests.chaos.aftermath import read_aftermath
-from tests.chaos.injection import injected, needs_strace
+from tests.chaos.injection import injected
 from tests.chaos.mortal import MortalFarm
 from tests.e2e.conftest import Commands
 
-pytestmark = [pytest.mark.slow, needs_strace]
+pytestmark = pytest.mark.slow
 
 
 def start_farm(commands: Commands) -> MortalFarm:

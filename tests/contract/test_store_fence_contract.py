@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Progress
 from reelmill.domain.failure import Failure
 from reelmill.domain.lifecycle import Return
+from reelmill.domain.node import NodeInfo
 from reelmill.store.attempts import GRANT_SECONDS, SignOfLife, beat_all, find_garbage, lose_node, void_all_leases
 from reelmill.store.listing import read_logs
 from tests.farmhand import LATER, Farmhand
@@ -146,6 +148,19 @@ async def test_two_logs_of_one_attempt_do_no_harm(farm: Farmhand) -> None:
     job = await farm.job(key.job_id)
     entries = await farm.store.read(lambda tx: read_logs(tx, job))
     assert [("ffmpeg -i a", "done")] == [(entry.command, entry.text) for entry in entries]
+
+
+@pytest.mark.parametrize("node", [ONE, OTHER], ids=["the same node", "another node"])
+async def test_nobody_adds_a_log_to_an_attempt_that_was_given_back(farm: Farmhand, node: NodeInfo) -> None:
+    """Nobody holds the job then, so nobody can tell whose words they are; a log comes with what it is about."""
+    await farm.submit(new_job())
+    key = await farm.run(ONE)
+    assert [True] == await farm.report(said(key, ONE, Return("stopped")))
+
+    forged = msgspec.structs.replace(said(key, node, Return("stopped")), log=AttemptLog("rm -rf /", "forged"))
+    await farm.report(forged)
+    job = await farm.job(key.job_id)
+    assert [] == await farm.store.read(lambda tx: read_logs(tx, job))
 
 
 async def test_what_an_engine_says_with_a_nul_is_kept(farm: Farmhand) -> None:

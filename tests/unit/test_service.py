@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from reelmill.errors import StoreUnavailable
 from reelmill.service import PeriodicService, Service, stop_all
@@ -52,10 +53,12 @@ async def test_a_word_wakes_the_service_at_once() -> None:
 async def test_a_failing_round_does_not_end_the_service() -> None:
     """It is logged, and the next round comes."""
     rounds = Rounds(0.005, failing=3)
-    await rounds.start()
-    async with asyncio.timeout(PATIENCE):
-        assert [1, 2, 3, 4, 5] == [await rounds.told.get() for _ in range(5)]
-    await rounds.stop()
+    with capture_logs() as said:
+        await rounds.start()
+        async with asyncio.timeout(PATIENCE):
+            assert [1, 2, 3, 4, 5] == [await rounds.told.get() for _ in range(5)]
+        await rounds.stop()
+    assert ["round_failed"] * 3 == [entry["event"] for entry in said]
 
 
 @pytest.mark.parametrize(
@@ -77,10 +80,11 @@ async def test_three_failed_rounds_in_a_row_are_trouble_until_a_good_one(error: 
                 raise outcome
 
     service = Failing(0.001)
-    await service.start()
-    async with asyncio.timeout(PATIENCE):
-        seen = [await told.get() for _ in range(9)]
-    await service.stop()
+    with capture_logs():  # to write tracebacks takes longer than all the rest
+        await service.start()
+        async with asyncio.timeout(PATIENCE):
+            seen = [await told.get() for _ in range(9)]
+        await service.stop()
 
     three, four = (f"Failing failed {rounds} rounds in a row: {reason}" for rounds in (3, 4))
     assert [None, None, None, None, None, None, three, four, None] == seen

@@ -238,15 +238,11 @@ def _read(tx: Tx, *, mark: Mark, heard: _Heard, now: float) -> tuple[list[Happen
             events.append(tell_progress(job, said, now))
     for node_id, said in heard.lines:
         job = jobs.get(said.key.job_id)
-        if job is not None and (_is_holder(job, said.key, node_id) or _was_holder(job, said.key)):
+        if job is not None and _is_holder(job, said.key, node_id):
             events.append(tell_lines(job, said, now))
     return events, reading
 
 
 def _is_holder(job: Subject, key: AttemptKey, node_id: str) -> bool:
+    """Also of a job that ended there. One that waits again is nobody's: its last lines are in the attempt's log."""
     return job.attempt == key.attempt and job.node_id == node_id
-
-
-def _was_holder(job: Subject, key: AttemptKey) -> bool:
-    """Its last lines come when it has ended, and nobody holds the job."""
-    return job.attempt == key.attempt and job.node_id is None

@@ -41,6 +41,16 @@ class _Held(NamedTuple):
     is_paused: bool
 
 
+class _Verdict(NamedTuple):
+    """Whether a report counts, and whether it changed anything: only then its log is kept, which came with it.
+
+    When an attempt was given back nobody holds its job: whose words a repeat is cannot be known.
+    """
+
+    counts: bool
+    is_new: bool
+
+
 _HELD = BulkSelect(
     "SELECT sequence_number, id, attempt, assigned_at, status, node_id FROM jobs "  # noqa: S608 (words of our own)
     f"WHERE node_id IN {{values}} AND {IS_HELD.text}",
@@ -154,23 +164,23 @@ def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]
     changes.write(tx)
     logs = [
         _log_row(changes.now[said.key.job_id], said.key.attempt, said.log)
-        for said, counts in zip(reports, verdicts, strict=True)
-        if counts and said.log is not None
+        for said, verdict in zip(reports, verdicts, strict=True)
+        if verdict.is_new and said.log is not None
     ]
     if logs:
         tx.execute(_KEEP_LOG, logs)
-    return verdicts
+    return [verdict.counts for verdict in verdicts]
 
 
-def _apply(changes: Changes, said: AttemptReport, rules: Rules) -> bool:
+def _apply(changes: Changes, said: AttemptReport, rules: Rules) -> _Verdict:
     job = changes.now.get(said.key.job_id)
     if job is None or job.attempt != said.key.attempt or job.node_id not in (None, said.node_id):
-        return False
+        return _Verdict(counts=False, is_new=False)
     try:
         changes.apply(job.id, said.event, rules)
     except NotAllowed:
-        return _is_repeat(job, said)
-    return True
+        return _Verdict(counts=_is_repeat(job, said), is_new=False)
+    return _Verdict(counts=True, is_new=True)
 
 
 def _is_repeat(job: Job, said: AttemptReport) -> bool:

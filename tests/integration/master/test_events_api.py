@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from reelmill.bus.words import BEAT, CLAIM, LIVE, REPORT, Beat, Claim, Live, LogLines
-from reelmill.domain.attempt import AttemptKey, Progress
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Progress
+from reelmill.domain.lifecycle import Return
 from reelmill.launcher.event_stream import Event
 from reelmill.master import news, subscriber
 from reelmill.store.retention import prune_ended
@@ -129,6 +130,20 @@ async def test_progress_and_lines_are_heard_of_the_attempt_that_counts_only(serv
     assert ("progress", None, 50.0, NODE.name) == (seen.kind, seen.id, seen.data["progress"], seen.data["node_name"])
     assert ("log", ["one", "two"], 3) == (said.kind, said.data["lines"], said.data["left_out"])
     assert 0.0 == (await served.get(f"/jobs/{job['id']}"))["progress"]
+
+
+async def test_nobody_tells_lines_of_an_attempt_that_was_given_back(served: Served) -> None:
+    """Nobody holds its job then. Of one that ended the last lines are heard, from the node that held it."""
+    given_back, ended = await served.submit(), await served.submit()
+    async with listening(served.master.url, kind="log") as ear:
+        await wait_until(lambda: asyncio.sleep(0, served.master.news.hears_workers), bool)
+        first, second = await run(served), await run(served)
+        reports = [AttemptReport(first, NODE.id, Return("stopped")), settled(second, NODE), published(second, NODE)]
+        assert [True] * 3 == await REPORT.ask(served.bus, reports, PATIENCE)
+        for node, key in (("other-id", first), ("other-id", second), (NODE.id, second)):
+            await LIVE.tell(served.bus, Live(node, [], [LogLines(key, [f"{node} on {key.job_id}"], 0)]))
+        assert [f"{NODE.id} on {ended['id']}"] == (await ear.next()).data["lines"]
+    assert given_back["id"] == first.job_id
 
 
 async def test_who_leaves_leaves_nothing_behind(served: Served) -> None:

@@ -10,7 +10,8 @@ ReelmillError
 ├── Full                  a queue or a tenant takes no more jobs now (HTTP 429)
 ├── Unavailable           the farm cannot answer now; asking again later may help (HTTP 503)
 │   ├── StoreUnavailable  the database refused a durable commit
-│   └── MasterUnreachable no master answers at the address given
+│   ├── MasterUnreachable no master answers at the address given
+│   └── PlaceFault        a place of media cannot be read or written
 └── StartupError          a part cannot start (port taken, folder not writable, ...)
 
 A message is one or two sentences for a person: what is wrong, where, and what to do.
@@ -118,6 +119,12 @@ class MasterUnreachable(Unavailable):
     """No master answers at the address given."""
 
     code = "master_unreachable"
+
+
+class PlaceFault(Unavailable):
+    """A place of media cannot be read or written; the message says which and why."""
+
+    code = "place_fault"
 
 
 class StartupError(ReelmillError):

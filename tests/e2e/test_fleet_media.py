@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,27 @@ def test_outputs_of_a_worker_without_the_folder_lie_under_that_of_the_masters(fl
     [lock, kept] = sorted(files_under(fleet.folder / "far"), key=lambda name: name != "worker/lock")
     assert "worker/lock" == lock
     assert (media / "in.mp4").read_bytes() == (fleet.folder / "far" / kept).read_bytes()
+
+
+def test_doctor_shows_which_worker_cannot_use_its_place_of_media(fleet: Fleet) -> None:
+    """One shares the folder, one has it over HTTP, and one was told a wrong folder, which fails with its reason."""
+    fleet.master()
+    join = fleet.token()
+    fleet.worker(join, "sharing")
+    far_worker(fleet, "far")
+    good = fleet.commands.run("doctor", "--fleet", "--master", fleet.urls[-1])
+    assert (0, "") == (good.returncode, good.stderr)
+    assert [["far", "ok"], ["sharing", "ok"]] == [[line.split()[0], "ok"] for line in good.stdout.splitlines()[1:]]
+    assert "failed" not in good.stdout
+    wrong = fleet.folder / "wrong"
+    wrong.mkdir()
+    fleet.worker(join, "stray", "--media", str(wrong))
+    end = fleet.commands.run("doctor", "--fleet", "--master", fleet.urls[-1], "-o", "json")
+    assert 3 == end.returncode, end.stderr
+    assert "1 of 3 workers" in end.stderr
+    found = {place["node"]: (place["read"], place["write"], place["trouble"]) for place in json.loads(end.stdout)}
+    assert ("ok", "ok", None) == found["sharing"] == found["far"]
+    read, write, trouble = found["stray"]
+    assert ("failed", "failed") == (read, write)
+    assert str(wrong) in trouble
+    assert [] == files_under(wrong) == files_under(fleet.folder / "media")

@@ -14,6 +14,7 @@
 | masters.tokens| master → every master    | (told) tokens were made or revoked                 |
 | node.ID       | master → one worker      | (told) an attempt to drop, to pause or to resume   |
 | ping.ID       | master → one worker      | true                                               |
+| check.ID      | master → one worker      | whether it reads and writes its place of media     |
 | live          | worker → every master    | (told) how far its attempts are, what engines said |
 """
 
@@ -36,6 +37,7 @@ from reelmill.domain.attempt import (
     Progress,
 )
 from reelmill.domain.node import NodeInfo
+from reelmill.domain.place import PlaceCheck, PlaceTrial
 from reelmill.errors import Forbidden
 
 Asked = TypeVar("Asked")
@@ -176,12 +178,18 @@ WORKER_SAYS = tuple(word.subject for word in (CLAIM, ROOM, BEAT, REPORT, GARBAGE
 
 def worker_hears(node_id: str) -> tuple[str, ...]:
     """The subjects on which the worker of that node may listen, and be asked."""
-    return (order_notice(node_id).subject, ping_question(node_id).subject, MASTER_LEFT.subject)
+    questions = (ping_question(node_id), check_question(node_id))
+    return (order_notice(node_id).subject, *(question.subject for question in questions), MASTER_LEFT.subject)
 
 
 def ping_question(node_id: str) -> Question[None, bool]:
     """Whether the node's worker is there: it answers at once, and nobody else does."""
     return Question(f"ping.{node_id}", type(None), bool)
+
+
+def check_question(node_id: str) -> Question[PlaceCheck, PlaceTrial]:
+    """Whether the node's worker reads and writes its place of media; one of an older version does not answer."""
+    return Question(f"check.{node_id}", PlaceCheck, PlaceTrial)
 
 
 def order_notice(node_id: str) -> Notice[AttemptOrder]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from reelmill.cli.fleet_check import check_fleet
+from reelmill.cli.master_client import MasterOption
 from reelmill.cli.output import Format, FormatOption, show_rows
 from reelmill.domain.quantity import format_size
-from reelmill.errors import StartupError
+from reelmill.errors import SettingsError, StartupError
 
 if TYPE_CHECKING:
     from reelmill.settings import Settings
@@ -37,13 +39,27 @@ def doctor(
     port: Annotated[int | None, typer.Option(metavar="N", help="Port to check.", show_default="8080")] = None,
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the database.")] = None,
     media: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the media.")] = None,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Check instead whether every worker reads and writes its place of media.")
+    ] = False,
     output: FormatOption = Format.TABLE,
+    master: MasterOption = None,
 ) -> None:
-    """Look for what would keep a farm from running here; exit 1 when something would."""
+    """Look for what would keep a farm from running here; exit 1 when something would.
+
+    With --fleet a master has every worker read a small file where its media are, and leave one; exit 3 when one cannot.
+    """
     import asyncio
 
     from reelmill.settings import load_settings
 
+    if fleet:
+        if (port, data, media) != (None, None, None):
+            raise SettingsError("doctor --fleet looks at the workers: --port, --data and --media are of this machine")
+        check_fleet(master, output)
+        return
+    if master is not None:
+        raise SettingsError("doctor looks at this machine, and asks no master; did you mean doctor --fleet?")
     settings = load_settings({"port": port, "data": data, "media": media})
     findings = [*_check_python(), *asyncio.run(_check_ffmpeg()), *_check_machine(settings), _check_port(settings)]
     show_rows(

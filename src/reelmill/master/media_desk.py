@@ -18,10 +18,12 @@ from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import LINKS, LinksWanted
 from reelmill.domain.attempt import AttemptKey, MediaLinks
 from reelmill.domain.job import Job
+from reelmill.domain.place import PlaceCheck
 from reelmill.errors import Conflict
 from reelmill.master.farm import Farm
+from reelmill.media.check_file import close_check, open_check, read_asked, read_reply, write_reply
 from reelmill.media.input_file import InputFile, hash_input, open_input
-from reelmill.media.link import Deed, attempt_link, check_link, input_link
+from reelmill.media.link import Deed, attempt_link, check_link, check_place_link, input_link, place_link
 from reelmill.media.publish import find_attempt_output, publish, refuse_taken_output, remove_attempt
 from reelmill.media.upload import WholeOutput, complete, open_attempt, received, write_piece
 from reelmill.service import Service
@@ -151,6 +153,40 @@ class MediaDesk(Service):
             output = find_attempt_output(self._farm.media_root, key)
             await self._run(place, output, self._farm.media_root, job.result.output, job.result.sha256)
         await self._run(remove_attempt, self._farm.media_root, key)
+
+    def check_of(self, name: str, seconds: float) -> PlaceCheck:
+        """The word to one worker about that check, with a reply of its own."""
+        reply = secrets.token_hex(8)
+        link = place_link(self._secret, name, reply, int(self._farm.clock.now()) + LINK_SECONDS)
+        link = self._base_url().rstrip("/") + link
+        return PlaceCheck(name, reply, link, link, seconds)
+
+    def check_place(self, name: str, reply: str, expires: int, signature: str) -> PlaceCheck:
+        """What the link of a check allows; Forbidden when it is not good."""
+        check_place_link(self._secret, name, reply, expires, signature, now=self._farm.clock.now())
+        return PlaceCheck(name, reply, "", "", 0)
+
+    async def open_check(self, content: bytes) -> str:
+        """The name of a new check, for which the content is in the media folder; PlaceFault when that cannot be."""
+        name = secrets.token_hex(8)
+        await self._run(open_check, self._farm.media_root, name, content)
+        return name
+
+    async def read_asked(self, check: PlaceCheck) -> bytes:
+        """The file of the check; PlaceFault when it is over."""
+        return await self._run(read_asked, self._farm.media_root, check.name)
+
+    async def write_reply(self, check: PlaceCheck, content: bytes) -> None:
+        """Keep a worker's reply; PlaceFault when the check is over."""
+        await self._run(write_reply, self._farm.media_root, check, content)
+
+    async def read_reply(self, check: PlaceCheck) -> bytes | None:
+        """What the worker has left, as this master sees it."""
+        return await self._run(read_reply, self._farm.media_root, check.name, check.reply)
+
+    async def close_check(self, name: str) -> None:
+        """Remove all of it."""
+        await self._run(close_check, self._farm.media_root, name)
 
     async def _find(self, key: AttemptKey) -> Job | None:
         job = await self._farm.store.read(lambda tx: get_job(tx, key.job_id))

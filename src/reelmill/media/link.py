@@ -14,11 +14,12 @@ from urllib.parse import urlencode
 from reelmill.domain.attempt import AttemptKey
 from reelmill.errors import Forbidden
 
-Deed = Literal["read", "fill"]
-"""Read the input at a path; or fill, and ask to publish, the folder of the attempt."""
+Deed = Literal["read", "fill", "check"]
+"""Read the input at a path; fill, and ask to publish, the folder of the attempt; or read and write for a check."""
 
 INPUT_PATH = "/media/input"
 ATTEMPTS_PATH = "/media/attempts"
+CHECKS_PATH = "/media/checks"
 
 
 def input_link(secret: bytes, key: AttemptKey, relative: str, expires: int) -> str:
@@ -34,17 +35,32 @@ def attempt_link(secret: bytes, key: AttemptKey, expires: int) -> str:
     return f"{ATTEMPTS_PATH}/{name}?{urlencode(query)}"
 
 
+def place_link(secret: bytes, name: str, reply: str, expires: int) -> str:
+    """The path and query under which a master gives out the file of a check (GET), and takes a reply to it (PUT)."""
+    query = {"expires": expires, "signature": _sign(secret, "check", name, reply, expires)}
+    return f"{CHECKS_PATH}/{name}/{reply}?{urlencode(query)}"
+
+
+def check_place_link(secret: bytes, name: str, reply: str, expires: int, signature: str, *, now: float) -> None:
+    """Forbidden when the link is not ours, was changed, or has expired."""
+    _check(secret, "check", name, reply, expires, signature, now)
+
+
 def check_link(
     secret: bytes, deed: Deed, relative: str, attempt: str, expires: int, signature: str, *, now: float
 ) -> AttemptKey:
     """The attempt that the link was given to; Forbidden when it is not ours, was changed, or has expired."""
+    _check(secret, deed, relative, attempt, expires, signature, now)
+    job_id, _, number = attempt.rpartition(".")
+    return AttemptKey(job_id, int(number))
+
+
+def _check(secret: bytes, deed: Deed, relative: str, attempt: str, expires: int, signature: str, now: float) -> None:
     expected = _sign(secret, deed, relative, attempt, expires)
     if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
         raise Forbidden("this link was not signed by this farm, or was changed; ask a master for a new one")
     if now > expires:
         raise Forbidden("this link has expired; ask a master for a new one")
-    job_id, _, number = attempt.rpartition(".")
-    return AttemptKey(job_id, int(number))
 
 
 def name_of(key: AttemptKey) -> str:

@@ -26,6 +26,7 @@ from reelmill.bus.words import (
     Beat,
     Claim,
     Room,
+    check_question,
     order_notice,
     ping_question,
 )
@@ -42,6 +43,7 @@ from reelmill.worker.engines.engine import Engine
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.live import LIVE_SECONDS, LiveWords
+from reelmill.worker.place_trial import try_place
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.reporter import Reporter
@@ -131,6 +133,7 @@ class Worker(Service):
         self._subscriptions = [
             await order_notice(self.node.id).listen(self._bus, self._obey),
             await ping_question(self.node.id).answer(self._bus, _say_yes),
+            await check_question(self.node.id).answer(self._bus, partial(try_place, self._depot)),
             await MASTER_LEFT.listen(self._bus, self._ask_anew),
         ]
         await self._health.run_once()

@@ -9,7 +9,9 @@ from typing import Protocol
 from reelmill.domain.attempt import AttemptKey, Grant, UnpublishedOutput
 from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import resolve
+from reelmill.domain.place import PlaceCheck
 from reelmill.errors import InvalidField
+from reelmill.media.check_file import read_asked, write_reply
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import (
     create_attempt,
@@ -61,6 +63,18 @@ class Depot(Protocol):
         """The attempt is over: what is left of it here goes. Blocks for a few system calls; may be repeated."""
         ...
 
+    def place(self, check: PlaceCheck) -> str:
+        """What people call the place that the check is about."""
+        ...
+
+    async def try_read(self, check: PlaceCheck) -> bytes:
+        """What a master has put into the farm's media place; PlaceFault when it cannot be read."""
+        ...
+
+    async def try_write(self, check: PlaceCheck, content: bytes) -> None:
+        """Leave something there for the master to read; PlaceFault when that cannot be."""
+        ...
+
 
 class SharedFolder(Depot):
     """The farm's media root itself, on a disk that this machine and the masters share."""
@@ -106,3 +120,12 @@ class SharedFolder(Depot):
 
     def remove(self, key: AttemptKey) -> None:
         remove_attempt(self._root, key)
+
+    def place(self, check: PlaceCheck) -> str:
+        return f"folder {self._root}"
+
+    async def try_read(self, check: PlaceCheck) -> bytes:
+        return await asyncio.to_thread(read_asked, self._root, check.name)
+
+    async def try_write(self, check: PlaceCheck, content: bytes) -> None:
+        await asyncio.to_thread(write_reply, self._root, check, content)

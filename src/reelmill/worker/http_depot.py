@@ -14,6 +14,7 @@ import structlog
 from reelmill.bus.protocol import Bus
 from reelmill.domain.attempt import AttemptKey, Grant, MediaLinks, UnpublishedOutput
 from reelmill.domain.failure import Failure
+from reelmill.domain.place import PlaceCheck
 from reelmill.errors import StartupError
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import (
@@ -27,7 +28,7 @@ from reelmill.media.publish import (
 from reelmill.media.upload import WholeOutput
 from reelmill.worker.depot import Depot
 from reelmill.worker.input_cache import PART, InputCache
-from reelmill.worker.media_master import PATIENCE_SECONDS, Disagreed, MediaMaster, below, check
+from reelmill.worker.media_master import PATIENCE_SECONDS, Disagreed, MediaMaster, below, check, origin_of
 
 log = structlog.get_logger()
 
@@ -198,6 +199,15 @@ class HttpDepot(Depot):
         remove_attempt(self._folder, key)
         self._cache.release(key)
         self._master.forget(key)
+
+    def place(self, check: PlaceCheck) -> str:
+        return origin_of(check.read)
+
+    async def try_read(self, check: PlaceCheck) -> bytes:
+        return await self._master.once("GET", check.read)
+
+    async def try_write(self, check: PlaceCheck, content: bytes) -> None:
+        await self._master.once("PUT", check.write, content)
 
 
 def _input_of(links: MediaLinks) -> str:

@@ -16,6 +16,7 @@ from reelmill.bus.protocol import Bus
 from reelmill.bus.words import LINKS, LinksWanted
 from reelmill.domain.attempt import AttemptKey, MediaLinks
 from reelmill.domain.failure import Failure
+from reelmill.errors import PlaceFault
 from reelmill.media.failed import AttemptFailed
 
 log = structlog.get_logger()
@@ -134,6 +135,16 @@ class MediaMaster:
 
         await self.ask(key, send)
 
+    async def once(self, method: str, link: str, content: bytes | None = None) -> bytes:
+        """The answer to one request, which is not repeated; PlaceFault when it is no success."""
+        try:
+            answer = await self.http.request(method, link, content=content)
+        except httpx2.TransportError as error:
+            raise PlaceFault(_unreachable(link, error).message) from error
+        if not answer.is_success:
+            raise PlaceFault(f"{origin_of(link)} answers {answer.status_code} to {method}: {_detail_of(answer)}")
+        return answer.content
+
 
 def below(link: str, deed: str) -> str:
     """The address of a deed: it stands behind the path of the link, before its query."""
@@ -165,10 +176,22 @@ async def check(answer: httpx2.Response) -> None:
     raise AttemptFailed(Failure("platform_error", "media_refused", message))
 
 
-def _unreachable(link: str, error: Exception) -> Failure:
+def origin_of(link: str) -> str:
+    """The place to which a link leads, without what is asked of it."""
     place = httpx2.URL(link)
+    return f"{place.scheme}://{place.netloc.decode()}"
+
+
+def _detail_of(answer: httpx2.Response) -> str:
+    try:
+        return msgspec.json.decode(answer.content, type=_Problem).detail
+    except msgspec.DecodeError:
+        return answer.text[:200] or answer.reason_phrase
+
+
+def _unreachable(link: str, error: Exception) -> Failure:
     message = (
-        f"This worker cannot get media from {place.scheme}://{place.netloc.decode()} ({error}); "
+        f"This worker cannot get media from {origin_of(link)} ({error or type(error).__name__}); "
         "set public-url on the masters to where it can, or give it the media folder with --media."
     )
     return Failure("network_error", "media_unreachable", message)

@@ -21,6 +21,7 @@ from reelmill.domain.attempt import (
 )
 from reelmill.domain.job import Parameters
 from reelmill.domain.lifecycle import Fail, Publish, Report, Return, Settle, Start
+from reelmill.domain.place import PlaceCheck, PlaceTrial, TrialStep
 from reelmill.domain.scenario import find_scenario
 from tests.samples import NETWORK_DOWN, node_info, offer, result
 
@@ -36,6 +37,8 @@ WORDS: list[tuple[object, object]] = [
     (LinksWanted, LinksWanted("n1", KEY)),
     (list[MediaLinks], [MediaLinks(KEY, "http://m/a", "http://m/b", 600.0), MediaLinks(KEY, None, "http://m/b", 1.0)]),
     (AttemptOrder, AttemptOrder(KEY, "pause")),
+    (PlaceCheck, PlaceCheck("c1", "r1", "http://m/c", "http://m/c", 8.0)),
+    (PlaceTrial, PlaceTrial("folder /media", TrialStep("ab", 0.1), TrialStep(None, 0.1, "full"))),
     (list[AttemptReport], [AttemptReport(KEY, "n1", event, AttemptLog("ffmpeg", "said")) for event in EVENTS]),
 ]
 

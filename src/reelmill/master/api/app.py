@@ -26,6 +26,7 @@ from reelmill.master.api.farm_routes import (
 from reelmill.master.api.guard import BrowserGuard
 from reelmill.master.api.jobs import JobsController
 from reelmill.master.api.media import MediaController
+from reelmill.master.api.places import check_all_places
 from reelmill.master.api.problems import EXCEPTION_HANDLERS
 from reelmill.master.api.token_routes import TokensController
 from reelmill.master.farm import Farm
@@ -70,6 +71,7 @@ def create_app(
             ScenariosController,
             TenantsController,
             TokensController,
+            check_all_places,
             events,
             health,
             livez,

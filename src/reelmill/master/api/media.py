@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, HttpMethod, Request, Response, patch, post, route
+from litestar import Controller, HttpMethod, Request, Response, get, patch, post, put, route
 from litestar.params import FromPath, FromQuery, HeaderParameter
 from litestar.response import Stream
 
@@ -16,6 +16,7 @@ from reelmill.domain.attempt import AttemptKey
 from reelmill.master.api.dependency import TheDesk
 from reelmill.master.api.problems import problem, respond
 from reelmill.master.media_desk import MediaDesk
+from reelmill.media.check_file import CHECK_BYTES
 from reelmill.media.upload import WholeOutput
 
 MAX_PIECE_BYTES = 64 << 20
@@ -132,6 +133,32 @@ class MediaController(Controller):
     ) -> None:
         """Put the output of the attempt into its place, if the store says that it has won."""
         await desk.publish(desk.check("fill", "", attempt, expires, signature))
+
+    @get("/checks/{check:str}/{reply:str}")
+    async def read_check(
+        self,
+        desk: TheDesk,
+        check: FromPath[str],
+        reply: FromPath[str],
+        expires: FromQuery[int],
+        signature: FromQuery[str],
+    ) -> Response[bytes]:
+        """Read the file of a check."""
+        content = await desk.read_asked(desk.check_place(check, reply, expires, signature))
+        return Response(content, media_type="application/octet-stream")
+
+    @put("/checks/{check:str}/{reply:str}", status_code=204, request_max_body_size=CHECK_BYTES)
+    async def reply_to_check(
+        self,
+        request: Request[Any, Any, Any],
+        desk: TheDesk,
+        check: FromPath[str],
+        reply: FromPath[str],
+        expires: FromQuery[int],
+        signature: FromQuery[str],
+    ) -> None:
+        """Leave the body beside the file of a check."""
+        await desk.write_reply(desk.check_place(check, reply, expires, signature), await request.body())
 
 
 def _read_range(asked: str, size: int) -> tuple[int, int] | None:

@@ -14,13 +14,15 @@ CODECS = ("h264", "h265", "vp9", "av1")
 class Capabilities(msgspec.Struct, frozen=True):
     """What one node offers: ``units`` of CPU, for each engine the codecs that it encodes there, and its labels.
 
-    ``reserve_live`` of its units are kept for the live queue.
+    ``reserve_live`` of its units are kept for the live queue. ``features`` are what an engine does beyond plain
+    encodes, see `with_feature`.
     """
 
     units: int
     engines: dict[str, list[str]]
     labels: dict[str, str] = {}
     reserve_live: int = 0
+    features: dict[str, list[str]] = {}
 
 
 class Needs(NamedTuple):
@@ -34,11 +36,25 @@ class Needs(NamedTuple):
     """Names and values that the node must carry, sorted by name."""
 
 
+def with_feature(codec: str, feature: str) -> str:
+    """A `Needs.codec` for engines with that feature; a node or master that knows of none never takes such a job."""
+    return f"{codec}+{feature}"
+
+
 def encodes(node: Capabilities, needs: Needs) -> bool:
     """Whether the node has an engine and an encoder for such a job."""
-    if needs.engine == "auto":
-        return any(needs.codec in codecs for codecs in node.engines.values())
-    return needs.codec in node.engines.get(needs.engine, ())
+    return bool(_able_engines(node, needs))
+
+
+def _able_engines(node: Capabilities, needs: Needs) -> list[str]:
+    codec, _, feature = needs.codec.partition("+")
+    return [
+        engine
+        for engine, codecs in node.engines.items()
+        if needs.engine in ("auto", engine)
+        and codec in codecs
+        and (not feature or feature in node.features.get(engine, ()))
+    ]
 
 
 def can_run(node: Capabilities, needs: Needs) -> bool:
@@ -58,5 +74,5 @@ def choose_engine(node: Capabilities, needs: Needs) -> str:
     """The engine that runs the job on this node; ffmpeg first when the job says `auto`."""
     if needs.engine != "auto":
         return needs.engine
-    able = [engine for engine, codecs in node.engines.items() if needs.codec in codecs]
+    able = _able_engines(node, needs)
     return "ffmpeg" if "ffmpeg" in able else able[0]

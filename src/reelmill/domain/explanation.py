@@ -144,7 +144,8 @@ class Outlook:
         key = (engine, scenario, node_labels)
         if key not in self._judged:
             found = find_scenario(scenario)
-            self._judged[key] = find_block(self._nodes, Needs(engine, found.codec, found.cost, node_labels=node_labels))
+            encoder = found.encoder_needed(found.usual_container)
+            self._judged[key] = find_block(self._nodes, Needs(engine, encoder, found.cost, node_labels=node_labels))
         return self._judged[key]
 
 
@@ -229,7 +230,8 @@ def _is_kept_for(room: NodeRoom, job: Job) -> bool:
 
 def _lack(nodes: Sequence[Capabilities], needs: Needs) -> str:
     """What is needed and none of the nodes has; both the encoder and the labels when no node has all of it."""
-    encoder = f"an encoder for {needs.codec}"
+    codec, _, feature = needs.codec.partition("+")
+    encoder = f"an encoder for {codec}" + (f" that does {feature}" if feature else "")
     if needs.engine != "auto":
         encoder = f"{needs.engine} with {encoder}"
     lacking = [] if any(encodes(node, needs) for node in nodes) else [encoder]

@@ -67,6 +67,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     encode_seconds: float
     cpu_seconds: float
     speed: float
+    pixel_format: str | None = None
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

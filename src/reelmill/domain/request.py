@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from reelmill.domain.capability import Needs
+from reelmill.domain.container import container_of_name
 from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue
 from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
 from reelmill.domain.media_path import check_media_path
 from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
+from reelmill.domain.rendition import check_output
 from reelmill.domain.scenario import Scenario, find_scenario
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
@@ -22,7 +24,6 @@ SYNTHETIC_SECONDS = 10.0
 """How long a synthetic job is when the request does not say."""
 
 MIN_SECONDS, MAX_SECONDS = 0.1, 86_400.0
-CONTAINERS = {".mp4": "mp4", ".mkv": "matroska"}
 _MAX_KEY_CHARS = 200
 _MAX_STEM_BYTES = 160  # the whole name must stay under 255, whatever script it is written in
 
@@ -64,6 +65,7 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
     check_labels("labels", request.labels)
     check_labels("node_labels", request.node_labels)
     node_labels = dict(sorted(request.node_labels.items()))
+    encoder = scenario.encoder_needed(container_of_name(parameters.output or "") or scenario.usual_container)
     if isinstance(request.confidence, str):
         check_plain("confidence", request.confidence, MOST_LABEL_CHARS)
     return NewJob(
@@ -74,7 +76,7 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
         queue=request.queue,
         priority=request.priority,
         parameters=parameters,
-        needs=Needs(request.engine, scenario.codec, scenario.cost, request.tenant, tuple(node_labels.items())),
+        needs=Needs(request.engine, encoder, scenario.cost, request.tenant, tuple(node_labels.items())),
         labels=request.labels,
         node_labels=node_labels,
         confidence=request.confidence,
@@ -118,20 +120,23 @@ def _check_parameters(
 def _choose_output(
     asked: str | None, source: str | None, scenario: Scenario, job_id: str, media_root: Path | None
 ) -> str:
+    suffix = scenario.usual_container.suffix
     if asked is None and source is None:
-        return f"outputs/{job_id}.mp4"  # all of our own making
+        return f"outputs/{job_id}{suffix}"  # all of our own making
     if asked is None:
         stem = PurePosixPath(source or "").stem.encode(errors="surrogatepass")[:_MAX_STEM_BYTES].decode(errors="ignore")
-        asked = f"outputs/{stem}-{scenario.name}-{job_id}.mp4"
+        asked = f"outputs/{stem}-{scenario.name}-{job_id}{suffix}"
     output = check_media_path("parameters.output", asked, media_root)
-    if PurePosixPath(output).suffix.lower() not in CONTAINERS:
-        raise InvalidField("parameters.output", f"{output!r} must end in {' or '.join(CONTAINERS)}")
+    check_output("parameters.output", scenario, output)
     if output == source:
         raise InvalidField("parameters.output", "is the input itself")
     return output
 
 
 def _check_bitrate(asked: int | str, scenario: Scenario) -> int:
+    if not scenario.follows_bitrate:
+        reason = f"has no meaning with {scenario.name}, which is encoded at constant quality; leave it out"
+        raise InvalidField("parameters.bitrate", reason)
     try:
         bitrate = parse_bitrate(asked) if isinstance(asked, str) else asked
     except ValueError as error:

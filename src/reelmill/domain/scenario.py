@@ -9,9 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
+from reelmill.domain.capability import with_feature
+from reelmill.domain.container import CONTAINERS, Container, ContainerName
+from reelmill.domain.picture import Picture, PixelFormat
+from reelmill.domain.rate_control import RateControl
+from reelmill.domain.sound import Sound
 from reelmill.domain.suggestion import unknown_name
 from reelmill.errors import NotFound
 
@@ -23,18 +29,26 @@ class Scenario(msgspec.Struct, frozen=True):
     """What to encode: a box of ``width`` x ``height`` pixels, ``fps`` frames per second, one codec.
 
     ``bitrate_low`` and ``bitrate_high`` (bit/s) are the usual range, from which load tests draw. ``cost`` is in CPU
-    units: how many cores the encoder gets and how much room a node must have.
+    units: how many cores the encoder gets and how much room a node must have. ``container`` None leaves it to the
+    output's name. ``subtitles`` keeps the source's text tracks. There is a key frame every ``keyframe_seconds``.
     """
 
     name: str
     width: int
     height: int
-    fps: int
+    fps: int | float
     codec: str
     bitrate_low: int
     bitrate_high: int
     preset: str
     cost: int
+    container: ContainerName | None = None
+    pixel_format: PixelFormat = "yuv420p"
+    rate: RateControl = RateControl()
+    picture: Picture = Picture()
+    audio: Sound = Sound()
+    subtitles: Literal["none", "keep"] = "none"
+    keyframe_seconds: float = 2.0
 
     @property
     def bitrate_limits(self) -> tuple[int, int]:
@@ -45,6 +59,36 @@ class Scenario(msgspec.Struct, frozen=True):
     def bitrate_default(self) -> int:
         """The middle of the usual range, in bit/s."""
         return (self.bitrate_low + self.bitrate_high) // 2
+
+    @property
+    def follows_bitrate(self) -> bool:
+        """Whether a job may ask for a bitrate of its own."""
+        return self.rate.follows_bitrate
+
+    def encoder_needed(self, container: Container) -> str:
+        """What an engine must be able to do, as `Needs.codec` says it: the codec, and how far beyond the plain ones."""
+        is_plain = container.name in _PLAIN_CONTAINERS and all(
+            getattr(self, name) == default for name, default in _PLAIN.items()
+        )
+        return self.codec if is_plain and self.fps == int(self.fps) else with_feature(self.codec, OPTIONS)
+
+    @property
+    def usual_container(self) -> Container:
+        """That of an output whose name nobody gave."""
+        return CONTAINERS[self.container or "mp4"]
+
+
+OPTIONS = "options"
+"""The feature of engines that do all that a scenario may ask of one file beyond size, rate, codec and bitrate."""
+
+_PLAIN_CONTAINERS = ("mp4", "mkv")
+_PLAIN: Mapping[str, object] = {
+    name: default
+    for name, default in zip(
+        Scenario.__struct_fields__[-len(Scenario.__struct_defaults__) :], Scenario.__struct_defaults__, strict=True
+    )
+    if name != "container"
+}
 
 
 _M = 1_000_000

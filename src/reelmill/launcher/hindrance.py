@@ -66,7 +66,8 @@ def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | Non
 
 def _can_any(nodes: Sequence[NodeState], demand: Demand) -> bool:
     scenario = demand.scenario
-    needs = Needs(demand.engine, scenario.codec, scenario.cost, node_labels=tuple(demand.node_labels.items()))
+    encoder = scenario.encoder_needed(scenario.usual_container)
+    needs = Needs(demand.engine, encoder, scenario.cost, node_labels=tuple(demand.node_labels.items()))
     return any(can_run(node.capabilities, needs) for node in nodes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from string import Formatter
 
-from reelmill.domain.request import CONTAINERS
+from reelmill.domain.container import SUFFIXES
 from reelmill.domain.suggestion import unknown_name
 from reelmill.errors import InvalidField
 from reelmill.launcher.payload import JobPayload
@@ -32,8 +32,8 @@ class OutputName:
                 raise InvalidField(TO, unknown_name("field", field, FIELDS) + f"; there are {', '.join(FIELDS)}")
             if conversion or (form and not (field == "n" and form.isdecimal())):
                 raise InvalidField(TO, f"only {{n}} takes a width, such as {{n:05}}, not {{{field}}}")
-        if PurePosixPath(template).suffix.lower() not in CONTAINERS:
-            raise InvalidField(TO, f"{template[:200]!r} must end in {' or '.join(CONTAINERS)}")
+        if PurePosixPath(template).suffix.lower() not in SUFFIXES:
+            raise InvalidField(TO, f"{template[:200]!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
         self.template = template
 
     def fill(self, job: JobPayload, folder: str, number: int) -> str:

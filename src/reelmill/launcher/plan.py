@@ -139,6 +139,8 @@ def draw_job(kind: JobKind, draw: Callable[[], float]) -> JobPayload:
 
 
 def _draw_bitrate(kind: JobKind, scenario: Scenario, share: float) -> int | None:
+    if not scenario.follows_bitrate:
+        return None
     if kind.bitrate is not None:
         spread = kind.bitrate
     elif kind.input is None:

@@ -13,11 +13,12 @@ import os
 import shutil
 import stat
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, cast
 
 import structlog
 
 from reelmill.domain.attempt import AttemptKey
+from reelmill.domain.container import BY_MUXER, SUFFIXES, container_of_name
 from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import PRIVATE_FOLDER, check_media_path, resolve
 from reelmill.errors import InvalidField
@@ -26,8 +27,7 @@ from reelmill.media.failed import AttemptFailed
 log = structlog.get_logger()
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-Container = Literal["mp4", "matroska"]
-_SUFFIX = {"mp4": ".mp4", "matroska": ".mkv"}
+Muxer = Literal["mp4", "matroska", "webm", "mpegts"]
 
 
 class PublishError(AttemptFailed):
@@ -41,18 +41,19 @@ def attempt_folder(media_root: Path, key: AttemptKey) -> Path:
 
 def attempt_output(folder: Path, container: str) -> Path:
     """The file that an attempt encodes into its folder."""
-    return folder / f"output{_SUFFIX[container]}"
+    return folder / f"output{BY_MUXER[container].suffix}"
 
 
-def container_of(output: Path) -> Container:
+def container_of(output: Path) -> Muxer:
     """What kind of file an attempt has encoded there."""
-    return "matroska" if output.suffix == _SUFFIX["matroska"] else "mp4"
+    found = container_of_name(output.name)
+    return "mp4" if found is None else cast("Muxer", found.muxer)
 
 
 def find_attempt_output(media_root: Path, key: AttemptKey) -> Path:
     """The file that an attempt, perhaps of another worker, encoded; where it would be when there is none."""
     folder = attempt_folder(media_root, key)
-    outputs = [folder / f"output{suffix}" for suffix in _SUFFIX.values()]
+    outputs = [folder / f"output{suffix}" for suffix in SUFFIXES]
     return next((output for output in outputs if output.exists()), outputs[0])
 
 

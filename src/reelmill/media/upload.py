@@ -14,7 +14,7 @@ import msgspec
 from reelmill.domain.attempt import AttemptKey
 from reelmill.errors import Conflict
 from reelmill.media.publish import (
-    Container,
+    Muxer,
     attempt_folder,
     attempt_output,
     explain_error,
@@ -29,7 +29,7 @@ _PART = "upload.part"
 class WholeOutput(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says of an output that it has sent. ``sha256`` in hex, ``size`` in bytes."""
 
-    container: Container
+    container: Muxer
     size: int
     sha256: str
 

@@ -21,7 +21,7 @@ from reelmill.media.publish import attempt_output, hash_and_sync
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.depot import Depot
 from reelmill.worker.engine_output import FreshLines
-from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, without_standstill
+from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
@@ -136,6 +136,18 @@ class Attempt:
         return await self._workshop.probe.probe(path), path
 
     async def _encode(self, plan: EncodePlan) -> Exit:
+        task = asyncio.current_task()
+        started = self._send(Start())
+        started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
+        limit = time_limit(self.grant.parameters, plan)
+        ended: Exit | None = None
+        for part in passes_of(plan):
+            this = await self._run(part, limit - (0.0 if ended is None else ended.wall_seconds))
+            ended = this if ended is None else ended.then(this)
+        assert ended is not None
+        return ended
+
+    async def _run(self, plan: EncodePlan, limit: float) -> Exit:
         engine = self._workshop.engines[self.grant.engine]
         argv = engine.command(plan)
         process = self._process = EngineProcess(
@@ -143,14 +155,11 @@ class Attempt:
             on_line=follow(engine, plan, self._note),
             on_words=self.said.feed,
             hang_seconds=self._workshop.hang_seconds,
-            timeout=time_limit(self.grant.parameters, plan),
+            timeout=limit,
             confinement=self._workshop.engine_limits.of(self.grant.units),
         )
         if self._is_paused:
             process.pause()
-        task = asyncio.current_task()
-        started = self._send(Start())
-        started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
         ended = await process.run()
         self._log = AttemptLog(_printable(shlex.join(argv)), ended.stderr)
         if ended.ending == "killed":
@@ -186,6 +195,7 @@ class Attempt:
             duration=round(info.duration, 3),
             frames=info.frames,
             audio_codec=info.audio_codecs[0] if info.audio_codecs else None,
+            pixel_format=info.pixel_format or None,
             engine=self.grant.engine,
             encode_seconds=round(ended.wall_seconds, 3),
             cpu_seconds=round(ended.cpu_seconds, 3),

@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from reelmill.domain.capability import CODECS, Capabilities
-from reelmill.domain.scenario import CATALOGUE, Scenario
+from reelmill.domain.scenario import CATALOGUE, OPTIONS, Scenario
 from reelmill.errors import StartupError
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan
-from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
+from reelmill.worker.engines.ffmpeg import FfmpegEngine
+from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
 from reelmill.worker.process import EngineProcess, environment
 from reelmill.worker.shortage import find_memory_shortage
@@ -101,7 +102,9 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
         if trial.ok:
             encoders.setdefault(trial.codec, trial.encoder)
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
-    capabilities = Capabilities(units, {"ffmpeg": list(encoders)} if encoders else {}, dict(labels or {}))
+    engines = {"ffmpeg": list(encoders)} if encoders else {}
+    features = {"ffmpeg": [OPTIONS]} if encoders else {}
+    capabilities = Capabilities(units, engines, dict(labels or {}), features=features)
     return Inventory(capabilities, ffmpeg, encoders, list(trials), shortage)
 
 
@@ -163,5 +166,6 @@ def _trial_plan(codec: str) -> EncodePlan:
         limit=None,
         bitrate=scenario.bitrate_default,
         threads=1,
+        fps=scenario.fps,
         container="matroska",  # mp4 is written twice, which /dev/null does not take
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 MEDIA_FORMATS = (
@@ -17,7 +19,10 @@ MAX_PIXELS = 33_177_600
 """The largest picture that is decoded (8K), so that a tiny file cannot ask for gigabytes of memory."""
 
 _OUR_CODEC_NAMES = {"hevc": "h265"}
-_OUR_CONTAINERS = ("mp4", "matroska")
+_OUR_CONTAINERS = ("mp4", "matroska", "mpegts")
+
+
+DynamicRange = Literal["sdr", "pq", "hlg"]
 
 
 class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +30,8 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     ``duration`` is that of the file, ``video_duration`` that of its first video stream (seconds); the latter is None
     when the file does not say. ``frames`` is exact when frames were counted, else what the file claims (0: nothing).
-    ``sar`` is the shape of a pixel, ``rotation`` how many degrees a player turns the picture.
+    ``sar`` is the shape of a pixel, ``rotation`` how many degrees a player turns the picture. ``interlaced`` is that of
+    the first picture, ``audio_channels`` are those of each audio stream (0: it does not say).
     """
 
     container: str
@@ -39,6 +45,20 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     sar: tuple[int, int] = (1, 1)
     rotation: int = 0
     audio_codecs: tuple[str, ...] = ()
+    audio_channels: tuple[int, ...] = ()
+    subtitle_codecs: tuple[str, ...] = ()
+    pixel_format: str = ""
+    dynamic_range: DynamicRange = "sdr"
+    interlaced: bool = False
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether its light is written in one of the two ways of HDR."""
+        return self.dynamic_range != "sdr"
+
+    def channels_of(self, index: int) -> int | None:
+        """How many channels that audio stream has; None when nobody knows."""
+        return (self.audio_channels[index] or None) if index < len(self.audio_channels) else None
 
     @property
     def display_size(self) -> tuple[float, float]:
@@ -53,6 +73,6 @@ def our_codec_name(name: str) -> str:
 
 
 def our_container_name(formats: str) -> str:
-    """``mp4`` or ``matroska`` from a demuxer's name list such as ``mov,mp4,m4a``; else the first of the list."""
+    """Ours from a demuxer's name list such as ``mov,mp4,m4a``; else the first of the list."""
     names = formats.split(",")
     return next((name for name in _OUR_CONTAINERS if name in names), names[0])

@@ -13,16 +13,18 @@ import resource
 import stat
 import sys
 from fractions import Fraction
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import av
 import av.logging
 import msgspec
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.error import DecoderNotFoundError, FFmpegError, InvalidDataError
 from av.stream import Disposition
+from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -32,6 +34,7 @@ from reelmill.worker.media_info import (
     MAX_PIXELS,
     MEDIA_FORMATS,
     MEDIA_PROTOCOLS,
+    DynamicRange,
     MediaInfo,
     our_codec_name,
     our_container_name,
@@ -41,6 +44,8 @@ _ADDRESS_SPACE = 2 * 1024**3
 _OPEN_FILES = 64
 _PACKETS_TO_A_PICTURE = 64
 _PIECE_BYTES = 1 << 20
+_DYNAMIC_RANGES: dict[int, DynamicRange] = {16: "pq", 18: "hlg"}  # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
+_WEBM, _EBML_HEAD_BYTES = b"\x42\x82\x84webm", 64
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
 
 
@@ -56,6 +61,14 @@ class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
     info: MediaInfo | None = None
     failure: Failure | None = None
+
+
+class _Picture(NamedTuple):
+    """``rotation`` is by how many degrees a player turns it."""
+
+    rotation: int = 0
+    interlaced: bool = False
+    encrypted: bool = False
 
 
 def main() -> None:
@@ -92,6 +105,8 @@ def answer(request: ProbeRequest) -> ProbeReply:
             return ProbeReply(failure=input_failure.IS_FOLDER)
         with _open(path) as container:
             reply = _look(container, request.count_frames)
+        if reply.info is not None and reply.info.container == "matroska" and _is_webm(path):
+            reply = ProbeReply(msgspec.structs.replace(reply.info, container="webm"))
         if reply.failure == input_failure.INVALID and _claims_too_many_pixels(path):
             return ProbeReply(failure=input_failure.TOO_LARGE)
         return reply
@@ -139,8 +154,8 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
         return ProbeReply(failure=input_failure.INVALID)
     if context.width * context.height > MAX_PIXELS:
         return ProbeReply(failure=input_failure.TOO_LARGE)
-    rotation, encrypted = _first_picture(container, video, rewind=count_frames)
-    if encrypted:
+    first = _first_picture(container, video, rewind=count_frames)
+    if first.encrypted:
         return ProbeReply(failure=input_failure.ENCRYPTED)
     info = MediaInfo(
         container=our_container_name(container.format.name),
@@ -152,15 +167,31 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
         video_duration=video_duration,
         frames=frames,
         sar=(sar.numerator, sar.denominator) if sar > 0 else (1, 1),
-        rotation=rotation,
+        rotation=first.rotation,
         audio_codecs=tuple(_codec_name(stream) for stream in container.streams.audio),
+        audio_channels=tuple(_channels(stream) for stream in container.streams.audio),
+        subtitle_codecs=tuple(_codec_name(stream) for stream in container.streams.subtitles),
+        pixel_format=context.pix_fmt or "",
+        dynamic_range=_DYNAMIC_RANGES.get(context.color_trc, "sdr"),
+        interlaced=first.interlaced,
     )
     return ProbeReply(info=info)
 
 
-def _codec_name(stream: AudioStream) -> str:
-    context = cast("AudioCodecContext | None", stream.codec_context)
+def _codec_name(stream: AudioStream | SubtitleStream) -> str:
+    context = cast("CodecContext | None", stream.codec_context)
     return "unknown" if context is None else context.codec.canonical_name
+
+
+def _channels(stream: AudioStream) -> int:
+    context = cast("AudioCodecContext | None", stream.codec_context)
+    return 0 if context is None else context.channels
+
+
+def _is_webm(path: str) -> bool:
+    """Whether a Matroska file says that it is of this kind; both have the same demuxer."""
+    with open(path, "rb") as file:  # noqa: PTH123  the name may be no text
+        return _WEBM in file.read(_EBML_HEAD_BYTES)
 
 
 def _stated_duration(video: VideoStream) -> float | None:
@@ -195,22 +226,22 @@ def _count(container: InputContainer, video: VideoStream) -> tuple[int, float]:
     return frames, float((last - first) * video.time_base)
 
 
-def _first_picture(container: InputContainer, video: VideoStream, *, rewind: bool) -> tuple[int, bool]:
-    """Degrees by which a player turns the first picture, the only one that is decoded; and whether it is encrypted."""
+def _first_picture(container: InputContainer, video: VideoStream, *, rewind: bool) -> _Picture:
+    """What the first picture, the only one that is decoded, tells of the others."""
     video.codec_context.thread_count = 1
     try:
         if rewind:
             container.seek(0)
         for number, packet in enumerate(container.demux(video)):
             if packet.has_sidedata("encryption_info"):
-                return 0, True
+                return _Picture(encrypted=True)
             for frame in packet.decode():
-                return round(frame.rotation) % 360, False
+                return _Picture(round(frame.rotation) % 360, bool(frame.interlaced_frame))
             if number >= _PACKETS_TO_A_PICTURE:
                 break
     except (FFmpegError, ValueError):
         pass  # the engine will say what is wrong with the pictures
-    return 0, False
+    return _Picture()
 
 
 def _failure(path: str, error: Exception) -> Failure:

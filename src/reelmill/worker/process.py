@@ -62,6 +62,14 @@ class Exit(msgspec.Struct, frozen=True):
     wall_seconds: float
     ending: Ending
 
+    def then(self, other: Exit) -> Exit:
+        """How both ended that ran one after the other: the last one's words, the time of both."""
+        return msgspec.structs.replace(
+            other,
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
+            wall_seconds=self.wall_seconds + other.wall_seconds,
+        )
+
     @property
     def failure(self) -> Failure | None:
         """What a watchdog's verdict means for the job; None when the engine itself must explain its exit."""

@@ -19,18 +19,20 @@ def verify(plan: EncodePlan, info: MediaInfo) -> Failure | None:
         ("size", f"{plan.width}x{plan.height}", f"{info.width}x{info.height}"),
         ("pixel shape", "1:1", f"{info.sar[0]}:{info.sar[1]}"),
         ("rotation", "0", str(info.rotation)),
+        ("pixel format", plan.scenario.pixel_format, info.pixel_format),
+        ("dynamic range", _dynamic_range(plan), info.dynamic_range),
     ):
         if expected != found:
             return _wrong(f"its {what} is {found}, and {expected} was asked for")
-    if abs(info.fps - plan.scenario.fps) > plan.scenario.fps * _FPS_SLACK:
-        return _wrong(f"its frame rate is {info.fps:g}, and {plan.scenario.fps} was asked for")
+    if abs(info.fps - plan.fps) > plan.fps * _FPS_SLACK:
+        return _wrong(f"its frame rate is {info.fps:g}, and {plan.fps:g} was asked for")
     return _check_audio(plan, info) or _check_length(plan, info)
 
 
 def _check_audio(plan: EncodePlan, info: MediaInfo) -> Failure | None:
     expected, found = len(plan.audio), len(info.audio_codecs)
     if found == expected:
-        return None
+        return _check_tracks(plan, info)
     if found < expected and plan.source is not None:
         return Failure(
             "input_error",
@@ -41,8 +43,28 @@ def _check_audio(plan: EncodePlan, info: MediaInfo) -> Failure | None:
     return _wrong(f"its number of audio streams is {found}, and {expected} was asked for")
 
 
+def _check_tracks(plan: EncodePlan, info: MediaInfo) -> Failure | None:
+    for number, (handling, codec) in enumerate(zip(plan.audio, info.audio_codecs, strict=True)):
+        copied = plan.source.audio_codecs[number] if plan.source is not None else plan.audio_codec
+        expected = copied if handling == "copy" else plan.audio_codec
+        if codec != expected:
+            return _wrong(f"the codec of its audio track {number + 1} is {codec}, and {expected} was asked for")
+        channels = plan.scenario.audio.channels
+        if handling == "encode" and channels is not None and info.channels_of(number) != channels:
+            found = info.channels_of(number)
+            return _wrong(f"its audio track {number + 1} has {found} channels, and {channels} were asked for")
+    if len(info.subtitle_codecs) != len(plan.subtitles):
+        found, expected = len(info.subtitle_codecs), len(plan.subtitles)
+        return _wrong(f"its number of subtitle tracks is {found}, and {expected} was asked for")
+    return None
+
+
+def _dynamic_range(plan: EncodePlan) -> str:
+    return "sdr" if plan.source is None or plan.tone_map else plan.source.dynamic_range
+
+
 def _check_length(plan: EncodePlan, info: MediaInfo) -> Failure | None:
-    fps = plan.scenario.fps
+    fps = plan.fps
     if abs(info.duration - plan.duration) > _slack(plan, plan.duration):
         return _wrong_length(
             plan, f"lasts {info.duration:.2f} s", f"{plan.duration:.2f} s", info.duration, plan.duration
@@ -56,7 +78,7 @@ def _check_length(plan: EncodePlan, info: MediaInfo) -> Failure | None:
 
 
 def _slack(plan: EncodePlan, seconds: float) -> float:
-    frame = 1 / plan.scenario.fps
+    frame = 1 / plan.fps
     if plan.source is not None and plan.source.fps > 0:
         # How long the last picture stays is the source's guess; but not longer than the whole film.
         frame = max(frame, min(1 / plan.source.fps, plan.duration))

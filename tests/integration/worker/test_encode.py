@@ -17,7 +17,8 @@ from reelmill.errors import StartupError
 from reelmill.worker.agent import Worker
 from reelmill.worker.depot import SharedFolder
 from reelmill.worker.engines.engine import EncodePlan, Reading, follow, make_plan
-from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
+from reelmill.worker.engines.ffmpeg import FfmpegEngine
+from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.inventory import FFMPEG_VARIABLE, Ffmpeg, discover, find_ffmpeg
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe

@@ -63,4 +63,4 @@ def _add(part: object, name: str = "") -> object:
     if not isinstance(part, dict):
         return part
     more = {key: _add(value, key) for key, value in cast(dict[str, object], part).items()}
-    return more if name in ("engines", "labels") else {**more, "added later": [1, {"more": True}]}
+    return more if name in ("engines", "labels", "features") else {**more, "added later": [1, {"more": True}]}

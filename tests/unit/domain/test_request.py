@@ -185,8 +185,8 @@ def test_an_odd_but_harmless_path_is_taken_as_it_is(given: str, expected: str) -
 
 @pytest.mark.parametrize("output", ["a.avi", "a", "a.mp4.exe", ".mp4"])
 def test_an_output_must_be_a_container_that_we_write(output: str) -> None:
-    """Only .mp4 and .mkv are written."""
-    with pytest.raises(InvalidField, match=r"must end in \.mp4 or \.mkv"):
+    """Only these four are written."""
+    with pytest.raises(InvalidField, match=r"must end in \.mp4, \.mkv, \.webm or \.ts"):
         take({"output": output})
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from reelmill.domain.scenario import CATALOGUE
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, follow
-from reelmill.worker.engines.ffmpeg import ENCODERS, FfmpegEngine
+from reelmill.worker.engines.ffmpeg import FfmpegEngine
+from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.media_info import MediaInfo
 
 PlanFor = Callable[..., EncodePlan]

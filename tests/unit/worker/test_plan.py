@@ -64,6 +64,7 @@ def test_an_input_that_goes_on_beyond_its_length_is_cut_off(source: MediaInfo, p
         fps=30.0,
         frames=int(limit * 30),
         audio_codecs=("aac",),
+        pixel_format="yuv420p",
     )
     failure = verify(plan, overlong)
     assert failure is not None

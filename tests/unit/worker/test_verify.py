@@ -23,6 +23,7 @@ GOOD = MediaInfo(
     fps=30.0,
     frames=300,
     audio_codecs=("aac",),
+    pixel_format="yuv420p",
 )
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
 from reelmill.domain.attempt import Grant
+from reelmill.domain.container import Container, container_of_name
 from reelmill.domain.failure import Failure
-from reelmill.domain.request import CONTAINERS, MAX_SECONDS, SYNTHETIC_SECONDS
+from reelmill.domain.picture import Fit
+from reelmill.domain.request import MAX_SECONDS, SYNTHETIC_SECONDS
 from reelmill.domain.scenario import Scenario
 from reelmill.media import input_failure
 from reelmill.media.failed import AttemptFailed
-from reelmill.worker.media_info import MediaInfo
+from reelmill.worker.engines import tracks
+from reelmill.worker.media_info import MAX_PIXELS, MediaInfo
 
-AudioHandling = Literal["copy", "encode"]
+AudioHandling = tracks.AudioHandling
+Deinterlace = Literal["none", "flagged", "all"]
 
 _LEAST_SIDE = 2
+_ROUNDING = 1e-6
 
 
 class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +32,12 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``source`` and ``input_path`` are None for a synthetic job. ``duration`` is what the output must last and
     ``video_duration`` its picture (None: unknown); ``limit`` is where to cut (None: at the source's end).
-    ``audio`` says for each audio stream of the source, in order, what becomes of it.
+    ``audio`` says for each audio stream of the source, in order, what becomes of it; what is encoded becomes
+    ``audio_codec``. ``subtitles`` is ffmpeg's encoder, or ``copy``, for each subtitle stream that is kept.
+
+    ``scaled`` is the size of the picture before bars are added to it or its sides are cut off; None: as it is.
+    ``deinterlace``, ``tone_map`` tell what is done to the source's pictures. ``pass_number`` is 1 or 2 of a two-pass
+    encode, else 0.
     """
 
     scenario: Scenario
@@ -42,6 +53,13 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     container: str
     audio: tuple[AudioHandling, ...] = ()
+    audio_codec: str = "aac"
+    subtitles: tuple[str, ...] = ()
+    fps: float
+    scaled: tuple[int, int] | None = None
+    deinterlace: Deinterlace = "none"
+    tone_map: bool = False
+    pass_number: int = 0
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -107,34 +125,89 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
     when it cannot: input_too_narrow, input_too_long.
     """
     scenario, parameters = grant.scenario, grant.parameters
-    width, height = scenario.width, scenario.height
-    asked = parameters.duration
-    audio: tuple[AudioHandling, ...] = ()
-    if source is None:
-        duration = video_duration = limit = SYNTHETIC_SECONDS if asked is None else asked
-    else:
-        width, height = fit(source.display_size, (width, height))
-        limit = asked if asked is not None and asked < source.duration else None
-        duration = source.duration if limit is None else limit
-        if duration > MAX_SECONDS:
-            raise AttemptFailed(input_failure.TOO_LONG)
-        video_duration = None if source.video_duration is None else min(source.video_duration, duration)
-        audio = tuple("copy" if codec == "aac" else "encode" for codec in source.audio_codecs)
-    return EncodePlan(
+    box = (scenario.width, scenario.height)
+    container = container_of_name(parameters.output or str(output_path)) or scenario.usual_container
+    basic = EncodePlan(
         scenario=scenario,
         source=source,
         input_path=input_path,
         output_path=output_path,
-        width=width,
-        height=height,
-        duration=duration,
-        video_duration=video_duration,
-        limit=limit,
+        width=box[0],
+        height=box[1],
+        duration=SYNTHETIC_SECONDS,
+        video_duration=None,
+        limit=None,
         bitrate=parameters.bitrate,
         threads=max(1, grant.units),
-        container=CONTAINERS[PurePath(parameters.output or output_path).suffix.lower()],
-        audio=audio,
+        container=container.muxer,
+        fps=scenario.fps,
+        audio_codec=scenario.audio.codec_in(container),
     )
+    asked = parameters.duration
+    if source is None:
+        length = SYNTHETIC_SECONDS if asked is None else asked
+        return msgspec.structs.replace(basic, duration=length, video_duration=length, limit=length)
+    limit = asked if asked is not None and asked < source.duration else None
+    duration = source.duration if limit is None else limit
+    if duration > MAX_SECONDS:
+        raise AttemptFailed(input_failure.TOO_LONG)
+    return _of_source(
+        msgspec.structs.replace(
+            basic,
+            duration=duration,
+            video_duration=None if source.video_duration is None else min(source.video_duration, duration),
+            limit=limit,
+        ),
+        source,
+        container,
+    )
+
+
+def _of_source(plan: EncodePlan, source: MediaInfo, container: Container) -> EncodePlan:
+    """The plan with what the source's pictures and tracks decide."""
+    scenario = plan.scenario
+    box, picture = (scenario.width, scenario.height), scenario.picture
+    scaled = scaled_size(source.display_size, box, picture.fit)
+    size = scaled if picture.fit == "inside" else box
+    fps = scenario.fps
+    if picture.frame_rate == "source" or (picture.frame_rate == "cap" and source.fps < fps):
+        fps = source.fps
+    deinterlace: Deinterlace = "all" if picture.deinterlace == "always" else "none"
+    if picture.deinterlace == "auto" and source.interlaced:
+        deinterlace = "flagged"
+    return msgspec.structs.replace(
+        plan,
+        width=size[0],
+        height=size[1],
+        scaled=scaled,
+        fps=fps,
+        deinterlace=deinterlace,
+        tone_map=source.is_hdr and picture.dynamic_range == "sdr",
+        audio=tracks.plan_audio(source, scenario.audio, container),
+        subtitles=tracks.plan_subtitles(source, container) if scenario.subtitles == "keep" else (),
+    )
+
+
+def passes_of(plan: EncodePlan) -> tuple[EncodePlan, ...]:
+    """What is run one after the other: the plan itself, or its two passes."""
+    if plan.scenario.rate.mode != "two-pass":
+        return (plan,)
+    return tuple(msgspec.structs.replace(plan, pass_number=number) for number in (1, 2))
+
+
+def scaled_size(display: tuple[float, float], box: tuple[int, int], how: Fit) -> tuple[int, int]:
+    """To which even size a picture is scaled for ``box``, before bars are added or sides are cut off."""
+    match how:
+        case "stretch":
+            return box
+        case "crop":
+            scale = max(box[0] / display[0], box[1] / display[1])
+            width, height = (2 * math.ceil(side * scale / 2 - _ROUNDING) for side in display)
+            if width * height > MAX_PIXELS:
+                raise AttemptFailed(input_failure.TOO_NARROW)
+            return max(width, box[0]), max(height, box[1])
+        case _:
+            return fit(display, box)
 
 
 def fit(display: tuple[float, float], box: tuple[int, int]) -> tuple[int, int]:
@@ -158,7 +231,16 @@ def follow(engine: Engine, plan: EncodePlan, on_reading: Callable[[Reading], Non
         reading = engine.parse_progress(line, state)
         if reading is None:
             return False
-        on_reading(reading)
+        on_reading(_of_both_passes(reading, plan) if plan.pass_number else reading)
         return reading.moved
 
     return on_line
+
+
+def _of_both_passes(reading: Reading, plan: EncodePlan) -> Reading:
+    """Each pass is half of the work; of the second one nothing is known during the first but that it is no shorter."""
+    done = (reading.percent + 100.0 * (plan.pass_number - 1)) / 2
+    eta = reading.eta
+    if eta is not None and reading.speed and plan.pass_number == 1:
+        eta += plan.duration / reading.speed
+    return msgspec.structs.replace(reading, percent=round(done, 2), eta=eta)

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from reelmill.domain.failure import Failure
+from reelmill.domain.picture import exact_rate
 from reelmill.worker.engines import ffmpeg_failure
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading
+from reelmill.worker.engines.ffmpeg_encoders import encoder_options
+from reelmill.worker.engines.ffmpeg_filters import filter_chain
+from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
 from reelmill.worker.media_info import MAX_PIXELS, MEDIA_FORMATS, MEDIA_PROTOCOLS
 
-ENCODERS: Mapping[str, tuple[str, ...]] = {
-    "h264": ("libx264",),
-    "h265": ("libx265",),
-    "vp9": ("libvpx-vp9",),
-    "av1": ("libsvtav1", "libaom-av1"),
-}
-"""Encoders of each codec, the preferred one first."""
-
-AUDIO_BITRATE = "160k"
-_GOP_SECONDS = 2
-_SVT_MOST_PARALLEL = 6  # the top of SVT-AV1's own scale, which is levels and not threads
-_VP9_TILE_WIDTH = 256  # the codec's least tile width: more columns than this allows are ignored
-_AOM_FASTEST = 8
 _OVERRUN, _OVERRUN_SECONDS = 1.05, 5.0  # more than the check of the output forgives, so a cut one never passes
 
 
@@ -47,7 +38,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             *("-filter_threads", str(plan.threads)),
             *(_synthetic_input(plan) if plan.input_path is None else _file_input(plan, plan.input_path)),
             *_video(plan, self.encoders[plan.scenario.codec]),
-            *_audio(plan),
+            *([] if plan.pass_number == 1 else [*audio_options(plan), *subtitle_options(plan)]),
             *_output(plan),
         ]
 
@@ -90,93 +81,32 @@ def _file_input(plan: EncodePlan, path: Path) -> list[str]:
 
 
 def _synthetic_input(plan: EncodePlan) -> list[str]:
-    return ["-f", "lavfi", "-i", f"testsrc2=size={plan.width}x{plan.height}:rate={plan.scenario.fps}"]
+    return ["-f", "lavfi", "-i", f"testsrc2=size={plan.width}x{plan.height}:rate={exact_rate(plan.fps)}"]
 
 
 def _video(plan: EncodePlan, encoder: str) -> list[str]:
-    gop = str(_GOP_SECONDS * plan.scenario.fps)
+    chain = filter_chain(plan)
     return [
         *("-map", "0:V:0"),  # capital V: cover art is a video stream too, and not what was meant
-        *_filters(plan),
-        *("-c:v", encoder, *_ENCODER_OPTIONS[encoder](plan)),
-        *("-threads:v", str(plan.threads), "-g", gop, "-pix_fmt", "yuv420p"),
-        *("-b:v", str(plan.bitrate), *_rate_limit(plan, encoder)),
+        *(["-vf", chain] if chain else []),
+        *encoder_options(plan, encoder),
     ]
-
-
-def _rate_limit(plan: EncodePlan, encoder: str) -> list[str]:
-    peak = [] if encoder == "libsvtav1" else ["-maxrate", str(plan.bitrate * 3 // 2)]  # SVT-AV1 refuses one with a rate
-    return [*peak, "-bufsize", str(plan.bitrate * 2)]
-
-
-def _filters(plan: EncodePlan) -> list[str]:
-    if plan.source is None:  # the test source already has the asked size and rate
-        return []
-    scale, rate = f"scale={plan.width}:{plan.height},setsar=1", f"fps={plan.scenario.fps}"
-    # Scale the fewer pictures: frames are dropped before it, and doubled after it.
-    drops = plan.source.fps > plan.scenario.fps
-    return ["-vf", f"{rate},{scale}" if drops else f"{scale},{rate}"]
-
-
-def _x264(plan: EncodePlan) -> list[str]:
-    return ["-preset", plan.scenario.preset]
-
-
-def _x265(plan: EncodePlan) -> list[str]:
-    # -threads alone would set x265's frame threads, each of which holds whole pictures, and leave its pool unbounded.
-    frame_threads = min(plan.threads, 3)
-    params = f"pools={plan.threads}:frame-threads={frame_threads}:log-level=warning"
-    tag = ["-tag:v", "hvc1"] if plan.container == "mp4" else []  # Apple's players refuse the default tag hev1
-    return ["-preset", plan.scenario.preset, "-x265-params", params, *tag]
-
-
-def _vp9(plan: EncodePlan) -> list[str]:
-    columns = max(1, min(plan.threads, plan.width // _VP9_TILE_WIDTH))
-    return [
-        *("-deadline", "good", "-cpu-used", plan.scenario.preset),
-        *("-row-mt", "1", "-tile-columns", str(int(math.log2(columns)))),
-    ]
-
-
-def _svt_av1(plan: EncodePlan) -> list[str]:
-    return ["-preset", plan.scenario.preset, "-svtav1-params", f"lp={min(plan.threads, _SVT_MOST_PARALLEL)}"]
-
-
-def _aom_av1(plan: EncodePlan) -> list[str]:
-    speed = min(int(plan.scenario.preset), _AOM_FASTEST)  # presets are written on SVT-AV1's scale, which goes further
-    return ["-cpu-used", str(speed), "-row-mt", "1"]
-
-
-_ENCODER_OPTIONS: dict[str, Callable[[EncodePlan], list[str]]] = {
-    "libx264": _x264,
-    "libx265": _x265,
-    "libvpx-vp9": _vp9,
-    "libsvtav1": _svt_av1,
-    "libaom-av1": _aom_av1,
-}
-
-
-def _audio(plan: EncodePlan) -> list[str]:
-    if not plan.audio:
-        return []
-    each: list[str] = []
-    for index, handling in enumerate(plan.audio):
-        if handling == "copy":
-            each += [f"-c:a:{index}", "copy"]
-        else:
-            each += [f"-c:a:{index}", "aac", f"-b:a:{index}", AUDIO_BITRATE]
-    return ["-map", "0:a", *each]
 
 
 def _output(plan: EncodePlan) -> list[str]:
-    # An input may lie about its length: what goes on far beyond it is no longer worth encoding.
-    limit = plan.limit or (plan.duration if plan.source is None else plan.duration * _OVERRUN + _OVERRUN_SECONDS)
+    if plan.pass_number == 1:
+        return ["-t", f"{_cut(plan):.6f}", "-f", "null", "-"]
     return [
-        *("-t", f"{limit:.6f}"),
+        *("-t", f"{_cut(plan):.6f}"),
         *([] if plan.source is None else ["-map_metadata", "0"]),
         *(["-movflags", "+faststart"] if plan.container == "mp4" else []),
         *("-f", plan.container, "-y", f"file:{plan.output_path}"),
     ]
+
+
+def _cut(plan: EncodePlan) -> float:
+    # An input may lie about its length: what goes on far beyond it is no longer worth encoding.
+    return plan.limit or (plan.duration if plan.source is None else plan.duration * _OVERRUN + _OVERRUN_SECONDS)
 
 
 def _reading(state: ProgressState) -> Reading:

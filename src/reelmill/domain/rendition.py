@@ -1,0 +1,97 @@
+"""Whether a scenario makes sense: nonsense is refused by the name of its field, before any job asks for it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from reelmill.domain.capability import CODECS
+from reelmill.domain.container import CONTAINERS, SUFFIXES, container_of_name
+from reelmill.domain.picture import MOST_FPS, check_picture
+from reelmill.domain.quantity import format_bitrate
+from reelmill.domain.rate_control import check_rate_control
+from reelmill.domain.scenario import Scenario
+from reelmill.domain.sound import check_sound
+from reelmill.errors import InvalidField
+
+LEAST_SIDE, MOST_SIDE, MOST_PIXELS = 16, 8192, 33_177_600
+_BITRATES = (10_000, 500_000_000)
+_MOST_COST = 4096
+_MOST_KEYFRAME_SECONDS = 30.0
+_X26X_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"),
+)
+PRESETS: dict[str, tuple[str, ...]] = {
+    "h264": _X26X_PRESETS,
+    "h265": _X26X_PRESETS,
+    "vp9": tuple(str(number) for number in range(9)),
+    "av1": tuple(str(number) for number in range(14)),
+}
+"""Each encoder's own scale: x264/x265 names, libvpx -cpu-used, SVT-AV1 -preset."""
+
+
+def check_scenario(scenario: Scenario) -> None:
+    """InvalidField with the field's name, such as ``rate.crf``, and what it may be."""
+    if scenario.codec not in CODECS:
+        raise InvalidField("codec", f"{scenario.codec!r} is none of {', '.join(CODECS)}")
+    _check_size(scenario)
+    if not 1 <= scenario.fps <= MOST_FPS:
+        raise InvalidField("fps", f"{scenario.fps:g} is out of range (1 to {MOST_FPS})")
+    presets = PRESETS[scenario.codec]
+    if scenario.preset not in presets:
+        raise InvalidField("preset", f"{scenario.preset!r} is none of {scenario.codec}'s: {', '.join(presets)}")
+    _check_bitrates(scenario)
+    if not 1 <= scenario.cost <= _MOST_COST:
+        raise InvalidField("cost", f"{scenario.cost} is out of range (1 to {_MOST_COST:,} CPU units)")
+    if not 1 / scenario.fps <= scenario.keyframe_seconds <= _MOST_KEYFRAME_SECONDS:
+        limits = f"one frame to {_MOST_KEYFRAME_SECONDS:g} seconds"
+        raise InvalidField("keyframe_seconds", f"{scenario.keyframe_seconds:g} is out of range ({limits})")
+    check_rate_control("rate", scenario.rate, scenario.codec)
+    check_picture("picture", scenario.picture, scenario.pixel_format)
+    _check_container(scenario)
+
+
+def check_output(field: str, scenario: Scenario, output: str) -> None:
+    """InvalidField of that ``field`` when an output of that name cannot hold what the scenario makes."""
+    found = container_of_name(output)
+    if found is None:
+        raise InvalidField(field, f"{output!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if scenario.container not in (None, found.name):
+        raise InvalidField(field, f"{output!r} must end in .{scenario.container}, which {scenario.name} makes")
+    try:
+        _check_container(msgspec.structs.replace(scenario, container=found.name))
+    except InvalidField as error:
+        raise InvalidField(field, f"{output!r} cannot hold what {scenario.name} makes: {error}") from None
+
+
+def _check_size(scenario: Scenario) -> None:
+    for field, side in (("width", scenario.width), ("height", scenario.height)):
+        if not LEAST_SIDE <= side <= MOST_SIDE:
+            raise InvalidField(field, f"{side} is out of range ({LEAST_SIDE} to {MOST_SIDE} pixels)")
+        if side % 2:
+            raise InvalidField(
+                field, f"{side} is odd, and 4:2:0 pictures have even sides; use {side - 1} or {side + 1}"
+            )
+    if scenario.width * scenario.height > MOST_PIXELS:
+        raise InvalidField("width", f"{scenario.width}x{scenario.height} is larger than 8K, the most allowed")
+
+
+def _check_bitrates(scenario: Scenario) -> None:
+    low, high = _BITRATES
+    for field, rate in (("bitrate_low", scenario.bitrate_low), ("bitrate_high", scenario.bitrate_high)):
+        if not low <= rate <= high:
+            limits = f"{format_bitrate(low)} to {format_bitrate(high)}"
+            raise InvalidField(field, f"{format_bitrate(rate)} is out of range ({limits})")
+    if scenario.bitrate_low > scenario.bitrate_high:
+        raise InvalidField("bitrate_low", "is more than bitrate_high")
+
+
+def _check_container(scenario: Scenario) -> None:
+    container = None if scenario.container is None else CONTAINERS[scenario.container]
+    check_sound("audio", scenario.audio, container)
+    if container is None:
+        return
+    if scenario.codec not in container.video:
+        fitting = ", ".join(one.name for one in CONTAINERS.values() if scenario.codec in one.video)
+        raise InvalidField("container", f"{scenario.codec} does not go into {container.name}; use {fitting}")
+    if scenario.subtitles == "keep" and container.subtitles is None:
+        raise InvalidField("subtitles", f"cannot be kept in {container.name}; use mp4, mkv or webm")

@@ -1,0 +1,54 @@
+"""The video filters of a plan: from the source's pictures to those that the encoder gets. Typed values only."""
+
+from __future__ import annotations
+
+from reelmill.domain.picture import exact_rate
+from reelmill.worker.engines.engine import EncodePlan
+
+_FIELDS_ARE_PICTURES = 1.5
+_TRANSFERS = {"pq": "smpte2084", "hlg": "arib-std-b67"}
+_NOMINAL_PEAK = 100  # nits of SDR white
+
+
+def filter_chain(plan: EncodePlan) -> str:
+    """The filters, comma-separated; empty when there is nothing to do: a test source is made as it was asked for."""
+    if plan.source is None:
+        return ""
+    width, height = plan.scaled or (plan.width, plan.height)
+    shape = [f"scale={width}:{height}", "setsar=1"]
+    if plan.tone_map:
+        shape += _tone_map(plan.source.dynamic_range)
+    if (width, height) != (plan.width, plan.height):
+        shape.append(_place(plan, width, height))
+    rate = [f"fps={exact_rate(plan.fps)}"]
+    # Scale the fewer pictures: frames are dropped before it, and doubled after it.
+    drops = plan.source.fps > plan.fps
+    return ",".join([*_deinterlace(plan), *(rate + shape if drops else shape + rate)])
+
+
+def _place(plan: EncodePlan, width: int, height: int) -> str:
+    if plan.scenario.picture.fit == "crop":
+        return f"crop={plan.width}:{plan.height}"
+    left, top = (plan.width - width) // 4 * 2, (plan.height - height) // 4 * 2  # colours have half as many pixels
+    return f"pad={plan.width}:{plan.height}:{left}:{top}"
+
+
+def _deinterlace(plan: EncodePlan) -> list[str]:
+    if plan.deinterlace == "none" or plan.source is None:
+        return []
+    # Each field is a moment of its own: where the output has room for them, all are kept.
+    mode = "send_field" if plan.fps > plan.source.fps * _FIELDS_ARE_PICTURES else "send_frame"
+    return [f"bwdif=mode={mode}:parity=auto:deint={'all' if plan.deinterlace == 'all' else 'interlaced'}"]
+
+
+def _tone_map(dynamic_range: str) -> list[str]:
+    """From HDR to BT.709, in linear light. The source's colours are said again: files often leave out some of them."""
+    return [
+        f"setparams=color_primaries=bt2020:color_trc={_TRANSFERS[dynamic_range]}:colorspace=bt2020nc",
+        f"zscale=t=linear:npl={_NOMINAL_PEAK}",
+        "format=gbrpf32le",
+        "zscale=p=bt709",
+        "tonemap=tonemap=hable:desat=0",
+        "zscale=t=bt709:m=bt709:r=tv",
+        "format=yuv420p10le",
+    ]

@@ -21,7 +21,8 @@ from drain import NullAttempt, histories, left, raw_postgresql, submit
 from fleet_parts import FleetParts, fleet_parts
 from stores import describe_machine, store_at
 
-from reelmill.bus.nats import Access, Identity, NatsBus
+from reelmill.bus.identity import Access, Identity
+from reelmill.bus.nats import NatsBus
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.credential import make_node_key, read_join
 from reelmill.service import running

@@ -25,7 +25,8 @@ from fleet_parts import FleetParts, fleet_parts
 from simulated_node import SimulatedNode, Timings, connect, simulated_nodes
 from stores import describe_machine, store_at
 
-from reelmill.bus.nats import Access, Identity, NatsBus
+from reelmill.bus.identity import Access, Identity
+from reelmill.bus.nats import NatsBus
 from reelmill.bus.words import BEAT, CLAIM, Beat, Claim
 from reelmill.domain.attempt import Offer
 from reelmill.domain.credential import make_node_key

@@ -15,8 +15,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from reelmill import __version__
+from reelmill.bus.identity import Identity
 from reelmill.bus.memory import MemoryBus
-from reelmill.bus.nats import Identity
 from reelmill.bus.words import BEAT, CLAIM, REPORT, Beat, Claim
 from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer, Progress
 from reelmill.domain.capability import Capabilities

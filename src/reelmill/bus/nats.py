@@ -16,7 +16,7 @@ import itertools
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
 import nats.errors
@@ -25,16 +25,22 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
+from reelmill.bus.complaints import Complaints
+from reelmill.bus.identity import MASTER_ROLE, Access, Identity
 from reelmill.bus.protocol import Bus, Handler, Listener, Subscription
-from reelmill.errors import ReelmillError, StartupError
+from reelmill.errors import ReelmillError, StartupError, WordTooLarge
 
 log = structlog.get_logger()
 
-MASTER_ROLE = "master"
-_ROOT = "reelmill"
 _QUEUE = "answering"
 _FAILED = "Reelmill-Failed"
 """A header of an answer that is none: its handler failed, and who asked need not wait."""
+
+_REFUSED = "refused"
+"""The value of that header when the token of who asked counts no more, now and for good."""
+
+WORKER_WORD_BYTES = 1 << 20
+"""A worker says no more in one word, and nobody hears it else. Masters say as much as the server takes."""
 
 _CONNECT_SECONDS = 5.0
 _LOOK_SECONDS = 3.0
@@ -54,37 +60,8 @@ ECHO = "echo"
 OnMessage = Callable[[Msg], Awaitable[None]]
 
 
-class Identity(NamedTuple):
-    """Whose connection it is: its role and its id, which are part of every subject it speaks on."""
-
-    role: str
-    id: str
-
-    def says(self, subject: str) -> str:
-        """The NATS subject of a word that it says."""
-        return f"{_ROOT}.{self.role}.{self.id}.{subject}"
-
-    def hears(self, subject: str) -> str:
-        """The NATS subjects of words that it hears: a master those of everybody, a worker those of masters."""
-        return f"{_ROOT}.{'*' if self.role == MASTER_ROLE else MASTER_ROLE}.*.{subject}"
-
-    @property
-    def inbox(self) -> str:
-        """Below this the answers to its questions arrive."""
-        return f"_INBOX.{self.id}"
-
-
-class Access(NamedTuple):
-    """How to get in: the servers (``nats://host:port``), a name and a password.
-
-    With ``tls`` the connection begins with its handshake (``handshake_first`` in the server's configuration), so that
-    nobody in between can talk the client out of it.
-    """
-
-    servers: Sequence[str]
-    user: str
-    password: str
-    tls: ssl.SSLContext | None = None
+async def _refuses_nobody(_role: str) -> bool:
+    return False
 
 
 class _Ear(NamedTuple):
@@ -96,16 +73,26 @@ class _Ear(NamedTuple):
 class NatsBus(Bus):
     """Words over NATS. Whatever was under way when a connection is lost is lost with it."""
 
-    def __init__(self, access: Access, me: Identity, *, trusts: Callable[[str], bool] = lambda _role: True) -> None:
-        """``trusts`` says of a role whether words that come under it still count."""
+    def __init__(
+        self,
+        access: Access,
+        me: Identity,
+        *,
+        trusts: Callable[[str], bool] = lambda _role: True,
+        refuses: Callable[[str], Awaitable[bool]] = _refuses_nobody,
+    ) -> None:
+        """``trusts`` says of a role whether words that come under it count; ``refuses``, if not, whether for good."""
         self.me = me
+        self.refused = asyncio.Event()
+        """A master says that our token does not count any more: nothing that we ask will be answered."""
         self._access = access
         self._trusts = trusts
+        self._refuses = refuses
         self._ears: list[_Ear] = []
         self._opened: dict[_Ear, NatsSubscription] = {}
         self._client: Client | None = None
         self._server = ""
-        self._complaint = ""
+        self._complaints = Complaints()
         self._lost = asyncio.Event()
         self._echo = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -139,6 +126,7 @@ class NatsBus(Bus):
         await self._disconnect()
 
     async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
+        self._check_size(subject, word)
         client = self._client
         if client is None:
             return None
@@ -146,29 +134,43 @@ class NatsBus(Bus):
         lost = asyncio.ensure_future(self._lost.wait())
         try:
             await asyncio.wait({asking, lost}, return_when=asyncio.FIRST_COMPLETED)
-            return _read_answer(asking) if asking.done() else None
+            return self._read_answer(asking, subject) if asking.done() else None
         finally:
             for future in (asking, lost):
                 future.cancel()
             await asyncio.gather(asking, lost, return_exceptions=True)
 
     async def publish(self, subject: str, word: bytes) -> None:
-        if self._client is not None:
+        try:
+            self._check_size(subject, word)
+        except WordTooLarge as error:
+            self._complaints.tell("word_too_large", str(error))
+            return
+        if self._client is not None and self._complaints.may_say(self.me.says(subject)):
             await _send(self._client.publish(self.me.says(subject), word), subject)
+
+    def _check_size(self, subject: str, word: bytes) -> None:
+        if self.me.role != MASTER_ROLE and len(word) > WORKER_WORD_BYTES:
+            raise WordTooLarge(subject, len(word), WORKER_WORD_BYTES)
 
     async def answer(self, subject: str, handler: Handler) -> Subscription:
         async def on_message(message: Msg) -> None:
             role, sender = _speaker(message)
+            if not self._is_heard(message, role):
+                return
             # An answer goes to whoever asked, and nowhere else: it is said with our rights.
-            if self._counts(role) and message.reply.startswith(f"{Identity(role, sender).inbox}."):
-                self._spawn(self._answer(handler, message, sender), role)
+            if message.reply.startswith(f"{Identity(role, sender).inbox}."):
+                answering = (
+                    self._answer(handler, message, sender) if self._counts(role) else self._refuse(message, role)
+                )
+                self._spawn(answering, role)
 
         return await self.subscribe(self.me.hears(subject), on_message, queue=_QUEUE)
 
     async def listen(self, subject: str, listener: Listener) -> Subscription:
         async def on_message(message: Msg) -> None:
             role, sender = _speaker(message)
-            if self._counts(role):
+            if self._is_heard(message, role) and self._counts(role):
                 self._spawn(_hear(listener, message, sender), role)
 
         return await self.subscribe(self.me.hears(subject), on_message)
@@ -197,6 +199,13 @@ class NatsBus(Bus):
             if task.get_name() == role:
                 task.cancel()
 
+    def _is_heard(self, message: Msg, role: str) -> bool:
+        """A large word of a worker costs nobody more than its bytes: it is not read."""
+        if role == MASTER_ROLE or len(message.data) <= WORKER_WORD_BYTES:
+            return True
+        self._complaints.tell("word_ignored", f"{len(message.data):,} bytes on {message.subject}")
+        return False
+
     def _counts(self, role: str) -> bool:
         return role == MASTER_ROLE or self._trusts(role)
 
@@ -206,6 +215,19 @@ class NatsBus(Bus):
         except Exception as error:
             _complain(message.subject, error)
             answer, headers = b"", {_FAILED: "1"}
+        await self._respond(message, answer, headers)
+
+    async def _refuse(self, message: Msg, role: str) -> None:
+        """Silence would have the worker ask on and on."""
+        try:
+            refused = await self._refuses(role)
+        except Exception as error:
+            _complain(message.subject, error)
+            return
+        if refused:
+            await self._respond(message, b"", {_FAILED: _REFUSED})
+
+    async def _respond(self, message: Msg, answer: bytes, headers: dict[str, str] | None) -> None:
         if self._client is not None:  # another one, perhaps, than that by which it was asked
             await _send(self._client.publish(message.reply, answer, headers=headers), message.subject)
 
@@ -217,7 +239,7 @@ class NatsBus(Bus):
     async def _keep_connected(self) -> None:
         while True:
             await self._watch()
-            log.warning("bus_lost", server=self._server, reason=self._complaint)
+            log.warning("bus_lost", server=self._server, reason=self._complaints.latest)
             await self._disconnect()
             began, told = time.monotonic(), ""
             for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
@@ -242,7 +264,7 @@ class NatsBus(Bus):
             except TimeoutError:
                 misses = 0 if await self._round_trip() else misses + 1
         if not self._lost.is_set():
-            self._complaint = f"no sign of life for {_MISSES * _ROUND_TRIP_SECONDS:.0f} seconds"
+            self._complaints.latest = f"no sign of life for {_MISSES * _ROUND_TRIP_SECONDS:.0f} seconds"
 
     async def _round_trip(self) -> bool:
         """Whether a word of ours comes back to us. The client's own ``flush`` says yes when its reader is dead."""
@@ -264,7 +286,8 @@ class NatsBus(Bus):
         """One try at the next server; StartupError with the reason when it is in vain."""
         self._tries += 1
         self._server = server = self._access.servers[self._tries % len(self._access.servers)]
-        client, self._lost, self._complaint = Client(), asyncio.Event(), "the connection was closed"
+        client, self._lost = Client(), asyncio.Event()
+        self._complaints.begin()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await client.connect(
@@ -278,7 +301,7 @@ class NatsBus(Bus):
                     allow_reconnect=False,
                     reconnect_time_wait=0,
                     max_reconnect_attempts=1,  # the client tries twice, with 0 for ever
-                    error_cb=self._note_error,
+                    error_cb=self._complaints.note,
                     closed_cb=self._note_loss(self._lost),
                 )
                 self._opened = {}
@@ -287,7 +310,7 @@ class NatsBus(Bus):
                     await self._open(client, wanted[0])
         except (*_TROUBLES, ssl.SSLError) as error:
             await _close(client)
-            reason = self._complaint if isinstance(error, nats.errors.NoServersError) else str(error)
+            reason = self._complaints.latest if isinstance(error, nats.errors.NoServersError) else str(error)
             raise StartupError(_explain(server, error, reason)) from error
         self._client = client
         if not await self._round_trip():
@@ -305,13 +328,22 @@ class NatsBus(Bus):
         subscribe: Callable[..., Awaitable[NatsSubscription]] = client.subscribe  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         self._opened[ear] = await subscribe(ear.subject, queue=ear.queue, cb=ear.on_message)
 
+    def _read_answer(self, asking: asyncio.Future[Msg], subject: str) -> bytes | None:
+        error = asking.exception()
+        if isinstance(error, nats.errors.MaxPayloadError):
+            raise WordTooLarge(subject) from error  # asked again, it would be as large
+        if isinstance(error, _TROUBLES):
+            return None
+        if error is not None:
+            raise error
+        message = asking.result()
+        failed = (message.headers or {}).get(_FAILED)
+        if failed == _REFUSED:
+            self.refused.set()
+        return message.data if failed is None else None
+
     async def _note_echo(self, _message: Msg) -> None:
         self._echo.set()
-
-    async def _note_error(self, error: Exception) -> None:
-        self._complaint = str(error) or type(error).__name__
-        if "permissions violation" in self._complaint:  # the connection stays: somebody speaks out of turn
-            log.error("bus_refused", reason=self._complaint)
 
     @staticmethod
     def _note_loss(lost: asyncio.Event) -> Callable[[], Awaitable[None]]:
@@ -358,16 +390,6 @@ async def _send(publishing: Awaitable[None], subject: str) -> None:
         log.error("word_too_large", subject=subject)
     except _TROUBLES:
         pass
-
-
-def _read_answer(asking: asyncio.Future[Msg]) -> bytes | None:
-    error = asking.exception()
-    if error is None:
-        message = asking.result()
-        return None if message.headers and _FAILED in message.headers else message.data
-    if isinstance(error, nats.errors.MaxPayloadError) or not isinstance(error, _TROUBLES):
-        raise error  # asked again, it would be as large
-    return None
 
 
 async def _close(client: Client) -> None:

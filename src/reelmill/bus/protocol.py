@@ -25,7 +25,7 @@ class Bus(Service, Protocol):
     async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
         """Ask whoever answers on the subject; None when no answer came in time, for whatever reason.
 
-        No answer says nothing about whether the request was acted upon. A word that is too large for the bus raises.
+        No answer says nothing about whether the request was acted upon. WordTooLarge when the bus cannot carry it.
         """
         ...
 

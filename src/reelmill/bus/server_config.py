@@ -10,11 +10,14 @@ from reelmill.bus.admission import ACCOUNT
 
 MASTER_USER = "master"
 MAX_WORD_BYTES = 8_000_000
+MAX_SUBSCRIPTIONS = 10_000
+"""Of one connection: a worker has five, a master some twenty, and a benchmark one for each of its nodes."""
 
 _CONFIG = """\
 # A nats-server for reelmill, made by reelmill. Its password is secret: let nobody else read this file.
 listen: {listen}
 max_payload: {max_payload}
+max_subscriptions: {max_subscriptions}
 # A peer that is frozen or cut off is given up within nine seconds.
 ping_interval: "3s"
 ping_max: 2
@@ -64,6 +67,7 @@ def server_config(listen: str, issuer: str, password: str, certificate: ServerCe
     return _CONFIG.format(
         listen=_quote(listen),
         max_payload=MAX_WORD_BYTES,
+        max_subscriptions=MAX_SUBSCRIPTIONS,
         tls=tls,
         account=ACCOUNT,
         user=MASTER_USER,

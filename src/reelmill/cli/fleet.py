@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import secrets
@@ -45,7 +46,8 @@ from reelmill.worker.inventory import Inventory
 try:
     from reelmill.bus.admission import Admissions, Applicant, Issuer
     from reelmill.bus.departures import NatsDepartures
-    from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
+    from reelmill.bus.identity import MASTER_ROLE, Access, Identity
+    from reelmill.bus.nats import NatsBus
     from reelmill.bus.pinned import keep_certificate, pin_of, pinned_context
     from reelmill.bus.server_config import MASTER_USER, server_config
 except ImportError as _error:
@@ -67,6 +69,13 @@ class RunningMaster(NamedTuple):
 
     store: Store
     master: Master
+
+
+class RunningWorker(NamedTuple):
+    """A worker that has joined a farm; ``refused`` is set when its token is revoked."""
+
+    worker: Worker
+    refused: asyncio.Event
 
 
 class RunningFleet(NamedTuple):
@@ -143,8 +152,8 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
                 ours, others = make_token(), await _keep_token(store, folder / "token")
                 await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
                 me = Join(ours, (here,), pin, tls=True)
-                async with _worker_on(settings, inventory, me, settings.media_folder) as worker:
-                    yield RunningFleet(store, master, worker, Join(others, (shown,), pin, tls=True))
+                async with _worker_on(settings, inventory, me, settings.media_folder) as joined:
+                    yield RunningFleet(store, master, joined.worker, Join(others, (shown,), pin, tls=True))
 
 
 def _addresses(settings: Settings) -> tuple[str, str]:
@@ -176,15 +185,15 @@ async def _keep_token(store: Store, file: Path) -> Token:
 
 
 @contextlib.asynccontextmanager
-async def run_worker(settings: Settings, inventory: Inventory) -> AsyncGenerator[Worker, None]:
+async def run_worker(settings: Settings, inventory: Inventory) -> AsyncGenerator[RunningWorker, None]:
     """A worker that has joined a farm, for the length of the block."""
     try:
         join = read_join("join", settings.join)
     except InvalidField as error:
         raise SettingsError(str(error).replace("join: ", "--join ", 1)) from error
     prepare_folders(settings, media=settings.media is not None)
-    async with _worker_on(settings, inventory, join, settings.media) as worker:
-        yield worker
+    async with _worker_on(settings, inventory, join, settings.media) as joined:
+        yield joined
 
 
 @contextlib.asynccontextmanager
@@ -201,7 +210,14 @@ async def _master_on(
     """A master on a store that has been started."""
     me = Identity(MASTER_ROLE, uuid.uuid4().hex)
     access = Access([f"nats://{host}" for host in place.hosts], place.user, place.password, tls)
-    bus = NatsBus(access, me, trusts=lambda token_id: master.doorman.trusts(token_id))
+
+    def trusts(token_id: str) -> bool:
+        return master.doorman.trusts(token_id)
+
+    async def refuses(token_id: str) -> bool:
+        return await master.doorman.refuses(token_id)
+
+    bus = NatsBus(access, me, trusts=trusts, refuses=refuses)
     gate = Gate(
         shown or place.hosts,
         pin,
@@ -222,7 +238,7 @@ async def _master_on(
 @contextlib.asynccontextmanager
 async def _worker_on(
     settings: Settings, inventory: Inventory, join: Join, media: Path | None
-) -> AsyncGenerator[Worker, None]:
+) -> AsyncGenerator[RunningWorker, None]:
     """With the farm's media folder, or with none: then it has media from the masters."""
     key = make_node_key()
     tls = await pinned_context(join.hosts, join.pin) if join.pin is not None else _authority(settings, needed=join.tls)
@@ -235,7 +251,7 @@ async def _worker_on(
     depot = HttpDepot(bus, settings.data / "worker", settings.cache_bytes) if media is None else SharedFolder(media)
     worker = make_worker(settings, inventory, bus, depot, key.node_id)
     async with running(bus, worker):
-        yield worker
+        yield RunningWorker(worker, bus.refused)
 
 
 def _authority(settings: Settings, *, needed: bool) -> ssl.SSLContext | None:

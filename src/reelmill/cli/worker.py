@@ -15,10 +15,12 @@ from reelmill.cli.farm_options import (
     SlotsOption,
     VerboseOption,
 )
-from reelmill.errors import SettingsError
+from reelmill.errors import Forbidden, SettingsError
 
 if TYPE_CHECKING:
     from reelmill.settings import Settings
+
+_ADVICE = "its jobs are ended, and run again elsewhere; `reelmill tokens create NAME` makes one with which it may join"
 
 
 def worker(
@@ -68,14 +70,17 @@ def worker(
 async def _serve(settings: Settings) -> None:
     from reelmill.cli.fleet import run_worker
     from reelmill.cli.service_manager import READY, tell_manager, watched
-    from reelmill.cli.serving import say, say_inventory, serve_worker, stop_events, tell
+    from reelmill.cli.serving import say, say_inventory, serve_worker, stop_events, tell, until
     from reelmill.worker.inventory import discover
 
     inventory = await discover(settings.slots, settings.labels)
     with stop_events() as stop:
-        async with watched(), run_worker(settings, inventory) as running:
-            tell_manager(f"joined as {running.node.name}", READY)
-            tell(f"reelmill {__version__} worker {running.node.name} has joined")
-            say_inventory(settings.media, inventory, running)
-            await serve_worker(running, stop)
+        async with watched(), run_worker(settings, inventory) as joined:
+            name = joined.worker.node.name
+            tell_manager(f"joined as {name}", READY)
+            tell(f"reelmill {__version__} worker {name} has joined")
+            say_inventory(settings.media, inventory, joined.worker)
+            await until(serve_worker(joined.worker, stop), joined.refused.wait())
+            if joined.refused.is_set():
+                raise Forbidden(f"the token with which {name} joined is revoked: {_ADVICE}")
     say("stopped")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import structlog
+
 from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import TOKENS
 from reelmill.domain.credential import NodeKey, read_token
@@ -9,6 +11,8 @@ from reelmill.errors import Forbidden
 from reelmill.master.farm import Farm
 from reelmill.service import PeriodicService
 from reelmill.store.tokens import accepts, counting_tokens
+
+log = structlog.get_logger()
 
 _LOOK_SECONDS = 5.0
 """How often the tokens are read anew although nobody told of a change: the word may be lost."""
@@ -21,6 +25,7 @@ class Doorman(PeriodicService):
         super().__init__(_LOOK_SECONDS)
         self._farm = farm
         self._counting: frozenset[str] = frozenset()
+        self._refused: set[str] = set()
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -49,6 +54,17 @@ class Doorman(PeriodicService):
     def trusts(self, token_id: str) -> bool:
         """Whether words of workers that came with the token count."""
         return token_id in self._counting
+
+    async def refuses(self, token_id: str) -> bool:
+        """Whether the token counts no more, by the store's own word: one that does not never will again."""
+        if token_id in self._refused:
+            return True
+        await self.run_once()
+        if token_id in self._counting:
+            return False
+        log.warning("revoked_token_used", token=token_id, advice="its workers are told that it counts no more")
+        self._refused.add(token_id)
+        return True
 
     async def admit(self, user: str, password: str) -> str:
         """The id of the token with which that worker may connect as node ``user``; Forbidden when it may not.

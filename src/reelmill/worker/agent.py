@@ -52,6 +52,8 @@ from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_t
 log = structlog.get_logger()
 
 CLEAN_SECONDS = 60.0
+_GARBAGE_AT_ONCE = 10_000
+"""Of so many folders a master is asked in one word, which must fit on every bus."""
 _CLAIM_WAIT = 20.0
 _ANSWER_SECONDS = 5.0
 _BEAT_SECONDS = 3.0
@@ -368,7 +370,8 @@ class Worker(Service):
     async def _remove_garbage(self) -> None:
         """Remove the folders of attempts that are over."""
         left = [key for key in await self._depot.list_attempts() if key not in self._held]
-        garbage = await GARBAGE.ask(self._bus, left, _ANSWER_SECONDS) if left else []
+        some = random.sample(left, min(len(left), _GARBAGE_AT_ONCE))
+        garbage = await GARBAGE.ask(self._bus, some, _ANSWER_SECONDS) if some else []
         for key in garbage or ():
             if key not in self._errands:
                 await asyncio.to_thread(self._depot.remove, key)

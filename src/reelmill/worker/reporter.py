@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import structlog
 from reelmill.bus.protocol import Bus
 from reelmill.bus.words import REPORT
 from reelmill.domain.attempt import AttemptReport
+from reelmill.errors import WordTooLarge
 from reelmill.service import Service
 
 log = structlog.get_logger()
@@ -18,6 +20,8 @@ log = structlog.get_logger()
 _ANSWER_SECONDS = 10.0
 _PAUSE_SECONDS = 0.5
 _AT_ONCE = 256
+_LOG_CHARACTERS = 256 * 1024
+"""Of logs in one word, which then fits on every bus whatever their alphabet."""
 _FLUSH_SECONDS = 5.0
 
 
@@ -66,11 +70,11 @@ class Reporter(Service):
         at_once = _AT_ONCE
         while True:
             await self._work.wait()
-            batch = [self._waiting[index] for index in range(min(at_once, len(self._waiting)))]
+            batch = self._next_batch(at_once)
             try:
                 verdicts = await REPORT.ask(self._bus, [unsent.report for unsent in batch], _ANSWER_SECONDS)
-            except Exception:  # too many for one word, or one that cannot be said: find out, and let the others pass
-                log.exception("report_failed", count=len(batch))
+            except Exception as error:  # too much for one word, or one that cannot be said: let the others pass
+                _complain(error, batch)
                 at_once = max(1, len(batch) // 2)
                 if len(batch) > 1:
                     continue
@@ -82,6 +86,18 @@ class Reporter(Service):
                 continue
             self._settle(batch, verdicts)
 
+    def _next_batch(self, most: int) -> list[_Unsent]:
+        """The first that wait, with logs that fit into one word; at least one."""
+        batch: list[_Unsent] = []
+        room = _LOG_CHARACTERS
+        for unsent in itertools.islice(self._waiting, most):
+            words = unsent.report.log
+            room -= len(words.command) + len(words.text) if words is not None else 0
+            if batch and room < 0:
+                break
+            batch.append(unsent)
+        return batch
+
     def _settle(self, batch: list[_Unsent], verdicts: list[bool]) -> None:
         for unsent, verdict in zip(batch, verdicts, strict=True):
             self._waiting.popleft()
@@ -90,3 +106,14 @@ class Reporter(Service):
         if not self._waiting:
             self._work.clear()
             self._idle.set()
+
+
+def _complain(error: Exception, batch: list[_Unsent]) -> None:
+    """Several go in parts; of a single one it must be known which it was."""
+    key = batch[0].report.key
+    if isinstance(error, WordTooLarge) and len(batch) > 1:
+        log.info("reports_split", count=len(batch), reason=str(error))
+    elif isinstance(error, WordTooLarge):
+        log.error("report_too_large", job=key.job_id, attempt=key.attempt, reason=str(error))
+    else:
+        log.error("report_failed", count=len(batch), job=key.job_id, exc_info=error)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from reelmill.bus.admission import Admissions, Applicant, Issuer
-from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
+from reelmill.bus.identity import MASTER_ROLE, Access, Identity
+from reelmill.bus.nats import NatsBus
 from reelmill.bus.server_config import MASTER_USER, server_config
 from reelmill.errors import Forbidden
 from tests.nats_server import NatsServer

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
+import msgspec
 import nats
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from structlog.testing import capture_logs
 
-from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
+from reelmill.bus import admission
+from reelmill.bus.admission import Admissions, Issuer
+from reelmill.bus.identity import MASTER_ROLE, Access, Identity
+from reelmill.bus.nats import WORKER_WORD_BYTES, NatsBus
+from reelmill.bus.server_config import MASTER_USER, MAX_SUBSCRIPTIONS
 from reelmill.bus.words import (
     BEAT,
     CLAIM,
@@ -23,11 +30,16 @@ from reelmill.bus.words import (
     ROOM,
     TOKENS,
     WORKER_SAYS,
+    Beat,
     order_notice,
     ping_question,
 )
-from reelmill.errors import StartupError
-from tests.integration.bus.conftest import PASSWORD, TOKEN, Guarded
+from reelmill.domain.attempt import AttemptKey, BeatAnswer, Progress
+from reelmill.errors import StartupError, WordTooLarge
+from reelmill.service import running
+from tests.integration.bus.conftest import PASSWORD, TOKEN, Guarded, judge
+from tests.nats_server import NatsServer
+from tests.samples import node_info
 from tests.waiting import wait_until
 
 A, B = "node-a", "node-b"
@@ -171,11 +183,109 @@ async def test_a_worker_may_say_all_that_workers_say(guarded: Guarded) -> None:
     await worker.stop()
 
 
+async def test_a_worker_cannot_flood_masters_with_large_words(guarded: Guarded) -> None:
+    """Those are not read, neither as notices nor as questions, and one line in the log says whose they are."""
+    heard: list[int] = []
+
+    async def hear(word: bytes, _sender: str | None) -> None:
+        heard.append(len(word))
+
+    async def answer(word: bytes, _sender: str | None) -> bytes:
+        heard.append(len(word))
+        return b"yes"
+
+    await guarded.master.listen(LIVE.subject, hear)
+    await guarded.master.answer(REPORT.subject, answer)
+    client = await connect(guarded, A, [])
+    with capture_logs() as said:
+        for _ in range(3):
+            await client.publish(_said_by(A, LIVE.subject), b"x" * (WORKER_WORD_BYTES + 1))
+            with pytest.raises(TimeoutError):
+                await client.request(_said_by(A, REPORT.subject), b"x" * (WORKER_WORD_BYTES + 1), timeout=0.2)
+        answered = await client.request(_said_by(A, REPORT.subject), b"x" * WORKER_WORD_BYTES, timeout=5)
+    assert b"yes" == answered.data
+    assert [WORKER_WORD_BYTES] == heard
+    assert [("word_ignored", f"1,048,577 bytes on {_said_by(A, LIVE.subject)}")] == [
+        (entry["event"], entry["reason"]) for entry in said
+    ]
+    await client.close()
+
+
+async def test_a_worker_cannot_subscribe_without_end(guarded: Guarded) -> None:
+    """More than it needs, and then no more."""
+    client = await connect(guarded, A, [])
+
+    async def ignore(_message: Msg) -> None: ...
+
+    for number in range(MAX_SUBSCRIPTIONS + 1):
+        await client.subscribe(f"_INBOX.{A}.{number}", cb=ignore)  # pyright: ignore[reportUnknownMemberType]
+    log = await wait_until(lambda: asyncio.sleep(0, guarded.server.log), lambda log: "subscriptions exceeded" in log)
+    assert A in log
+
+
+async def test_a_word_that_is_too_large_costs_a_worker_that_word_only(guarded: Guarded) -> None:
+    """A question raises, a notice is a line in the log; neither is sent, and the connection stays."""
+    worker = guarded.worker(A)
+    await worker.start()
+    await guarded.master.answer(REPORT.subject, lambda _word, _sender: asyncio.sleep(0, b"yes"))
+    with pytest.raises(WordTooLarge, match=r"'report'.* 1,048,577 bytes, and at most 1,048,576"):
+        await worker.request(REPORT.subject, b"x" * (WORKER_WORD_BYTES + 1), 5)
+    with capture_logs() as said:
+        await worker.publish(LIVE.subject, b"x" * (WORKER_WORD_BYTES + 1))
+    assert ["word_too_large"] == [entry["event"] for entry in said]
+    assert b"yes" == await worker.request(REPORT.subject, b"x" * WORKER_WORD_BYTES, 5)
+    await worker.stop()
+
+
+def a_progress(number: int) -> Progress:
+    return Progress(AttemptKey(str(uuid.UUID(int=number)), 2**31), 99.9, 1234.5, 123.456, 12345.6)
+
+
+async def test_what_the_largest_node_says_fits_into_one_word(guarded: Guarded) -> None:
+    """A node has at most 4,096 units, and so attempts; a worker asks about 10,000 folders at a time."""
+    worker = guarded.worker(A)
+    await worker.start()
+    await GARBAGE.answer(guarded.master, lambda keys: asyncio.sleep(0, keys[:1]))
+    await BEAT.answer(guarded.master, lambda beat: asyncio.sleep(0, BeatAnswer(len(beat.held), [], [], [], [])))
+    held = [a_progress(number) for number in range(4096)]
+    beat = Beat(msgspec.structs.replace(node_info(), id=A), held)
+    answer = await BEAT.ask(worker, beat, 5)
+    assert answer is not None
+    assert 4096 == answer.lease_seconds
+    keys = [a_progress(number).key for number in range(10_000)]
+    assert keys[:1] == await GARBAGE.ask(worker, keys, 5)
+    await worker.stop()
+
+
+async def test_a_worker_is_told_once_that_it_may_not_say_something(server: NatsServer, issuer: Issuer) -> None:
+    """As with a master of an older version, which does not know of a word: it is not said again, and the rest is."""
+    known = tuple(subject for subject in WORKER_SAYS if subject != LIVE.subject)
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(admission, "WORKER_SAYS", known)
+        master = NatsBus(Access([server.url], MASTER_USER, PASSWORD), Identity(MASTER_ROLE, "m1"))
+        async with running(master, Admissions(master, issuer, judge)):
+            await master.answer(CLAIM.subject, lambda _word, _sender: asyncio.sleep(0, b"yes"))
+            worker = Guarded(server, master).worker(A)
+            async with running(worker):
+                with capture_logs() as said:
+                    await worker.publish(LIVE.subject, b"news")
+                    await wait_until(lambda: asyncio.sleep(0, said), bool)
+                    for _ in range(5):
+                        await worker.publish(LIVE.subject, b"news")
+                        assert b"yes" == await worker.request(CLAIM.subject, b"", 5)
+    assert ["bus_refused"] == [entry["event"] for entry in said]
+    refused = _said_by(A, LIVE.subject)
+    assert 1 == server.log.count(f'Publish Violation - Subject "{refused}"'), server.log
+
+
 async def test_words_of_a_role_that_is_not_trusted_any_more_do_not_count(guarded: Guarded) -> None:
     """A token that was revoked: the connection may still be open, and nobody listens."""
-    trusted = {"token1"}
+    trusted, revoked = {"token1"}, set[str]()
     master = NatsBus(
-        Access([guarded.server.url], "master", PASSWORD), Identity(MASTER_ROLE, "m2"), trusts=trusted.__contains__
+        Access([guarded.server.url], "master", PASSWORD),
+        Identity(MASTER_ROLE, "m2"),
+        trusts=trusted.__contains__,
+        refuses=lambda role: asyncio.sleep(0, role in revoked),
     )
     await master.start()
     await master.answer("claim", lambda _word, _sender: asyncio.sleep(0, b"yes"))
@@ -184,5 +294,10 @@ async def test_words_of_a_role_that_is_not_trusted_any_more_do_not_count(guarded
     assert b"yes" == await worker.request("claim", b"", 5)
     trusted.clear()
     assert await worker.request("claim", b"", 0.3) is None
+    assert not worker.refused.is_set(), "this master may know less than others"
+    revoked.add("token1")
+    async with asyncio.timeout(5):
+        assert await worker.request("claim", b"", 60) is None
+    assert worker.refused.is_set()
     await worker.stop()
     await master.stop()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from reelmill.bus import nats as nats_bus
-from reelmill.bus.nats import MASTER_ROLE, Access, Identity, NatsBus
+from reelmill.bus.identity import MASTER_ROLE, Access, Identity
+from reelmill.bus.nats import NatsBus
 from reelmill.errors import StartupError
 from tests.nats_server import NatsServer, free_port
 from tests.waiting import wait_until

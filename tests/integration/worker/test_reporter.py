@@ -8,6 +8,7 @@ from reelmill.bus.memory import MemoryBus
 from reelmill.bus.words import REPORT
 from reelmill.domain.attempt import AttemptKey, AttemptReport
 from reelmill.domain.lifecycle import Start
+from reelmill.errors import WordTooLarge
 from reelmill.worker.reporter import Reporter
 
 
@@ -18,7 +19,7 @@ class NarrowBus(MemoryBus):
 
     async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
         if len(word) > self.most:
-            raise ValueError(f"{len(word)} bytes are too much")
+            raise WordTooLarge(subject, len(word), self.most)
         return await super().request(subject, word, timeout_seconds)
 
 

@@ -10,6 +10,7 @@ from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
 from reelmill.master.api.app import create_app
 from reelmill.master.attempt_cleaner import AttemptCleaner
+from reelmill.master.clock_watch import ClockWatch
 from reelmill.master.doorman import Doorman
 from reelmill.master.farm import Farm, Gate
 from reelmill.master.media_desk import MediaDesk
@@ -66,11 +67,13 @@ class Master(Service):
         desk = MediaDesk(self.farm, lambda: settings.public_url or self._server.address)
         names = ",".join((settings.host, settings.allowed_hosts, urlsplit(settings.public_url).hostname or ""))
         self._server = HttpServer(
-            create_app(self.farm, self.news, names, self._find_troubles, desk),
+            create_app(self.farm, self.news, names, self._find_troubles, desk, self._find_warnings),
             settings.host,
             settings.port,
         )
+        self._clock_watch = ClockWatch(self.farm)
         self._services: list[Service] = [
+            self._clock_watch,
             *background(self.farm, settings.retention_seconds, alone=alone),
             desk,
             self._server,
@@ -83,6 +86,9 @@ class Master(Service):
     def _find_troubles(self) -> list[str]:
         troubles = [service.trouble for service in self._services if isinstance(service, PeriodicService)]
         return [trouble for trouble in troubles if trouble is not None]
+
+    def _find_warnings(self) -> list[str]:
+        return [] if self._clock_watch.degraded is None else [self._clock_watch.degraded]
 
     @property
     def url(self) -> str:

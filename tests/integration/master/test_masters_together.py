@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 import httpx2
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from reelmill.bus.memory import MemoryBus
 from reelmill.bus.words import CLAIM, REPORT, Claim
 from reelmill.clock import SystemClock
 from reelmill.domain.attempt import Grant
 from reelmill.master import scheduler
+from reelmill.master.clock_watch import ClockWatch
 from reelmill.master.master import Master
+from reelmill.service import running
+from reelmill.store.database_clock import clock_gap
 from reelmill.store.listing import JobFilter, list_jobs
 from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Tx
@@ -85,6 +91,56 @@ async def parties(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) 
         await party.master.stop()
         await party.bus.stop()
         await party.store.stop()
+
+
+class SkewedClock:
+    """The machine's clock, set wrong."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def now(self) -> float:
+        return time.time() + self.seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "warns", "status", "words"),
+    [
+        (0.0, False, "healthy", []),
+        (1.9, True, "healthy", []),
+        (30.0, True, "degraded", ["this master's clock is 30.0 s ahead of the database's; set both by NTP"]),
+        (-30.0, True, "degraded", ["this master's clock is 30.0 s behind the database's; set both by NTP"]),
+    ],
+)
+async def test_a_master_whose_clock_differs_says_so_and_goes_on(
+    make_settings: MakeSettings, seconds: float, warns: bool, status: str, words: list[str]
+) -> None:
+    """From one second on in its log, from two on in its health, which is no reason to send it no more work."""
+    store, clock = PostgresStore(new_database()), SkewedClock(seconds)
+    master = Master(make_settings(), store, MemoryBus(), clock, alone=False)
+    with capture_logs() as said:
+        async with running(store, master), httpx2.AsyncClient(base_url=master.url, timeout=30) as client:
+            answer = await client.get("/health")
+            assert (200, status, words) == (answer.status_code, answer.json()["status"], answer.json()["reasons"])
+            assert 200 == (await client.get("/readyz")).status_code
+    assert warns == ("clocks_differ" in [entry["event"] for entry in said])
+
+
+async def test_the_way_to_the_database_is_no_difference_of_clocks(make_settings: MakeSettings) -> None:
+    """A round trip of ten seconds says only that they are five apart at most; a clock that is set right is right."""
+    store = PostgresStore(new_database())
+    async with running(store):
+        ticks = itertools.count(time.time(), 10.0)
+        slow = await store.read(lambda tx: clock_gap(tx, lambda: next(ticks)))
+        assert slow is not None
+        assert (5.0, 0.0) == (slow.doubt, slow.least)
+        clock = SkewedClock(30.0)
+        master = Master(make_settings(), store, MemoryBus(), clock, alone=False)
+        watch = ClockWatch(master.farm)
+        assert 29.0 < await watch.run_once()
+        assert watch.degraded is not None
+        clock.seconds = 0.0
+        assert (0.0, None) == (await watch.run_once(), watch.degraded)
 
 
 async def granted(asked: asyncio.Future[list[Grant] | None]) -> list[str]:

@@ -307,8 +307,9 @@ class CancelLaunchAnswer(msgspec.Struct, frozen=True):
 
 
 class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`healthy`, or `unhealthy` with the reasons; ``jobs`` by status; the queues that take no more jobs now.
+    """`healthy`, or `degraded` or `unhealthy` with the reasons; ``jobs`` by status.
 
+    ``full_queues`` take no more jobs now.
     ``farm_id`` is null when the store does not answer.
     """
 

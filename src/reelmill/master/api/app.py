@@ -51,11 +51,12 @@ def create_app(
     allowed_hosts: str = "",
     find_troubles: Callable[[], list[str]] = list,
     desk: MediaDesk | None = None,
+    find_warnings: Callable[[], list[str]] = list,
 ) -> Litestar:
     """The application that serves this farm, also under the names in ``allowed_hosts`` (with commas between).
 
     ``news`` is what its listeners hear; ``find_troubles`` says which background services go on failing; ``desk`` serves
-    media to workers.
+    media to workers; ``find_warnings`` says what is wrong and keeps the master from no work.
     """
     names = frozenset(name.strip().lower() for name in allowed_hosts.split(",") if name.strip())
     intake = Intake(farm)
@@ -84,6 +85,7 @@ def create_app(
             "desk": Provide(lambda: the_desk, sync_to_thread=False),
             "news": Provide(lambda: news, sync_to_thread=False),
             "troubles": Provide(lambda: find_troubles(), sync_to_thread=False),
+            "warnings": Provide(lambda: find_warnings(), sync_to_thread=False),
         },
         middleware=[DefineMiddleware(BrowserGuard, allowed_hosts=names)],
         exception_handlers=EXCEPTION_HANDLERS,

@@ -21,5 +21,8 @@ TheNews = NamedDependency[News]
 TheTroubles = NamedDependency[list[str]]
 """A sentence for each background service of this master that goes on failing."""
 
+TheWarnings = NamedDependency[list[str]]
+"""A sentence for each thing that is wrong with this master and keeps it from no work."""
+
 TheDesk = NamedDependency[MediaDesk]
 """What serves the media of the farm to workers that do not have its folder."""

@@ -31,7 +31,7 @@ from reelmill.master.api.answers import (
     answer_launch,
     answer_node,
 )
-from reelmill.master.api.dependency import TheFarm, TheTroubles
+from reelmill.master.api.dependency import TheFarm, TheTroubles, TheWarnings
 from reelmill.master.api.jobs import body
 from reelmill.master.api.submission import check_text
 from reelmill.master.farm import Farm
@@ -250,8 +250,8 @@ def _disk_troubles(farm: Farm) -> list[str]:
 
 
 @get("/health", tags=["farm"])
-async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]:
-    """Say whether the farm can take jobs: 200 `healthy`, or 503 with the reasons."""
+async def health(farm: TheFarm, troubles: TheTroubles, warnings: TheWarnings) -> Response[HealthAnswer]:
+    """Say whether the farm can take jobs: 200 `healthy`, or `degraded` with reasons; or 503 with the reasons."""
     reasons: list[str] = []
     jobs: dict[str, int] = {}
     full: list[str] = []
@@ -269,8 +269,8 @@ async def health(farm: TheFarm, troubles: TheTroubles) -> Response[HealthAnswer]
         reasons.append(str(error))
     reasons += troubles + _disk_troubles(farm)
     answer = HealthAnswer(
-        status="unhealthy" if reasons else "healthy",
-        reasons=reasons,
+        status="unhealthy" if reasons else "degraded" if warnings else "healthy",
+        reasons=reasons + warnings,
         version=__version__,
         farm_id=which,
         media_root=str(farm.media_root),

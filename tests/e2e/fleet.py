@@ -59,6 +59,17 @@ class Fleet:
         assert "has joined" in line, self.commands.log.read_text()
         return child
 
+    def far_worker(self, name: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """One more worker, with a token of its own; it is told of no media folder, and stands in none."""
+        data = str(self.folder / name)
+        variables = {"REELMILL_MEDIA": "", **variables}
+        child = self.commands.start(
+            "worker", "--join", self.token(name), "--name", name, "--data", data, *arguments, **variables
+        )
+        assert child.stdout is not None
+        assert "has joined" in child.stdout.readline(), self.commands.log.read_text()
+        return child
+
     def get(self, path: str, master: int = -1) -> Any:
         return httpx2.get(f"{self.urls[master]}{path}", timeout=30).raise_for_status().json()
 

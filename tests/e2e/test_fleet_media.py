@@ -6,24 +6,12 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from reelmill.worker.inventory import find_ffmpeg
 from tests.e2e.conftest import wait_for
 from tests.e2e.fleet import Fleet
 
 SHORT = {"scenario": "480p30-h264", "parameters": {"duration": 1}}
-
-
-def far_worker(fleet: Fleet, name: str, **variables: str) -> Any:
-    """A worker that is told of no media folder, and stands in none."""
-    variables = {"REELMILL_MEDIA": "", **variables}
-    child = fleet.commands.start(
-        "worker", "--join", fleet.token(name), "--name", name, "--data", str(fleet.folder / name), **variables
-    )
-    assert child.stdout is not None
-    assert "has joined" in child.stdout.readline(), fleet.commands.log.read_text()
-    return child
 
 
 def files_under(folder: Path) -> list[str]:
@@ -34,7 +22,7 @@ def files_under(folder: Path) -> list[str]:
 def test_outputs_of_a_worker_without_the_folder_lie_under_that_of_the_masters(fleet: Fleet) -> None:
     """Byte for byte what the store says of them; the worker keeps the input, and nothing else."""
     fleet.master()
-    far_worker(fleet, "far")
+    fleet.far_worker("far")
     media = fleet.folder / "media"
     source = ["-f", "lavfi", "-i", "testsrc2=size=640x480:rate=25", "-t", "2", "-pix_fmt", "yuv420p"]
     subprocess.run([find_ffmpeg().path, "-v", "error", *source, media / "in.mp4"], check=True)

@@ -43,7 +43,7 @@ def test_doctor_shows_which_worker_cannot_use_its_place_of_media(fleet: Fleet) -
     fleet.master()
     join = fleet.token()
     fleet.worker(join, "sharing")
-    far_worker(fleet, "far")
+    fleet.far_worker("far")
     good = fleet.commands.run("doctor", "--fleet", "--master", fleet.urls[-1])
     assert (0, "") == (good.returncode, good.stderr)
     assert [["far", "ok"], ["sharing", "ok"]] == [[line.split()[0], "ok"] for line in good.stdout.splitlines()[1:]]

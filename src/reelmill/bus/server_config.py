@@ -10,8 +10,8 @@ from reelmill.bus.admission import ACCOUNT
 
 MASTER_USER = "master"
 MAX_WORD_BYTES = 8_000_000
-MAX_SUBSCRIPTIONS = 10_000
-"""Of one connection: a worker has five, a master some twenty, and a benchmark one for each of its nodes."""
+MAX_SUBSCRIPTIONS = 1_000
+"""Of one connection: a worker has five, a master some twenty, and a benchmark one for each node that it simulates."""
 
 _CONFIG = """\
 # A nats-server for reelmill, made by reelmill. Its password is secret: let nobody else read this file.

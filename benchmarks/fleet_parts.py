@@ -45,6 +45,8 @@ class FleetParts:
         self.token: Token = make_token()
         self._processes: list[subprocess.Popen[str]] = []
         self.masters: list[psutil.Process] = []
+        self.urls: list[str] = []
+        """Where their APIs answer."""
         self._server = self._start_bus()
         self._postgresql = _postmaster(store)
 
@@ -82,16 +84,21 @@ class FleetParts:
         """One more master, that is up."""
         data = self.folder / f"master-{len(self.masters)}"
         argv = [REELMILL, "master", "--store", self.store, "--port", "0", "--data", data, "--media", self.folder]
-        child = self.spawn_and_wait(argv, "master is up", REELMILL_BUS=self.bus_url)
+        child = self._spawn(argv, REELMILL_BUS=self.bus_url)
+        self.urls.append(self._wait_for(child, "master is up").split()[-1])
         self.masters.append(psutil.Process(child.pid))
 
-    def spawn_and_wait(self, argv: list[str | Path], word: str, **variables: str) -> subprocess.Popen[str]:
+    def spawn_and_wait(self, argv: list[str | Path], word: str) -> subprocess.Popen[str]:
         """A process that has said the word; it ends with the fleet."""
-        child = self._spawn(argv, **variables)
+        child = self._spawn(argv)
+        self._wait_for(child, word)
+        return child
+
+    def _wait_for(self, child: subprocess.Popen[str], word: str) -> str:
         assert child.stdout is not None
         line = child.stdout.readline()
         assert word in line, (self.folder / "stderr.log").read_text()
-        return child
+        return line
 
     def spent(self) -> Spent:
         """CPU seconds so far."""

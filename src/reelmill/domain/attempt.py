@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from reelmill.domain.capability import Capabilities
+from reelmill.domain.chunk import ChunkPlan
 from reelmill.domain.job import Parameters
 from reelmill.domain.lifecycle import Fail, Report
 from reelmill.domain.plain_text import without_nul
@@ -37,7 +38,10 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A job given to a node under a lease of ``lease_seconds``; the engine gets exactly ``units`` threads."""
+    """A job given to a node under a lease of ``lease_seconds``; the engine gets exactly ``units`` threads.
+
+    Of a job that was split all chunks are complete, and the node joins them.
+    """
 
     key: AttemptKey
     scenario: Scenario
@@ -46,6 +50,7 @@ class Grant(msgspec.Struct, frozen=True):
     units: int
     lease_seconds: float
     live: bool = False
+    chunk_plan: ChunkPlan | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -164,6 +164,8 @@ def _wait_of_its_own(job: Job, around: Surroundings) -> str | None:
     """What the job waits for whatever the nodes do."""
     if job.status == "paused":
         return f"the job is paused; {_RESUME}"
+    if job.chunks_left:
+        return f"waits for {job.chunks_left} of its {job.chunks} chunks; `reelmill jobs list --parent` shows them"
     if job.status == "retrying" and job.eligible_at is not None and job.eligible_at > around.now:
         when = f"{datetime.fromtimestamp(job.eligible_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
         why = f"; {job.error}" if job.error else ""

@@ -31,6 +31,11 @@ class Failure(msgspec.Struct, frozen=True):
     code: str
     message: str
 
+    @classmethod
+    def of_chunk(cls, number: int, chunks: int, reason: FailureReason, code: str, message: str) -> Failure:
+        """What a job fails of whose chunk of that number has failed."""
+        return cls(reason, code, f"Chunk {number} of {chunks} failed: {message}")
+
     @property
     def retryable(self) -> bool:
         return self.reason in RETRYABLE

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import msgspec
 
 from reelmill.domain.capability import Needs
+from reelmill.domain.chunk import Chunk, ChunkPlan
 from reelmill.domain.failure import FailureReason
 
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
@@ -35,7 +36,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a job asks of its engine, checked. ``duration`` and ``timeout`` in seconds, ``bitrate`` in bit/s.
 
     ``input`` and ``output`` are paths relative to the media root. Without an ``input`` the job is synthetic:
-    the engine's own test source is encoded for ``duration`` seconds.
+    the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
+    ``chunk`` seconds; ``piece`` is what one of those encodes of it.
     """
 
     duration: float | None = None
@@ -44,6 +46,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     output: str | None = None
     overwrite: bool = False
     timeout: float | None = None
+    chunk: float | None = None
+    piece: Chunk | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +92,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     fingerprint: str | None
     """Hash of what was asked for; present with a key, to tell a repeat from another job under the same key."""
+    parent_id: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -108,6 +113,8 @@ class Job(msgspec.Struct, frozen=True):
     """The job runs only on a node that carries all of these."""
     confidence: str | int | float | None
     created_at: float
+    parent_id: str | None = None
+    """Of a chunk, the job that it is a part of."""
     attempt: int = 0
     """The token of the current or last attempt; rises by one with each assignment and never falls."""
     failures: int = 0
@@ -130,6 +137,11 @@ class Job(msgspec.Struct, frozen=True):
     error_code: str | None = None
     error: str | None = None
     result: Result | None = None
+    chunk_plan: ChunkPlan | None = None
+    """What it was split into; then its next attempt joins the pieces."""
+    chunks: int = 0
+    chunks_left: int = 0
+    """How many of its chunks are not complete; it is not ready before they are."""
 
     @property
     def is_held(self) -> bool:

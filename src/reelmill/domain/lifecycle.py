@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk, ChunkPlan
 from reelmill.domain.failure import OUTPUT_LOST, WORKER_LOST, Failure
 from reelmill.domain.job import Job, Result, Status
 from reelmill.domain.retry import RetryPolicy
@@ -55,8 +56,28 @@ class Return(msgspec.Struct, frozen=True, tag="return"):
     why: str
 
 
+class Split(msgspec.Struct, frozen=True, tag="split"):
+    """The input was looked at and is encoded in these chunks; the job itself waits until they are complete."""
+
+    chunks: tuple[Chunk, ...]
+
+
+class ChunkDone(msgspec.Struct, frozen=True, tag="chunk_done"):
+    """That chunk of the job is complete."""
+
+    chunk: Chunk
+
+
+class ChunkFailed(msgspec.Struct, frozen=True, tag="chunk_failed"):
+    """A chunk of the job failed for good."""
+
+    failure: Failure
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """A user does not want the job any more."""
+    """The job is not wanted any more, by a user unless ``why`` says otherwise."""
+
+    why: str = "canceled by a user"
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):
@@ -71,12 +92,14 @@ class Retry(msgspec.Struct, frozen=True, tag="retry"):
     """A user wants an ended job to be tried again, with all its tries."""
 
 
-Event = Assign | Start | Settle | Publish | Fail | Lose | Return | Cancel | Pause | Resume | Retry
-Report = Start | Settle | Publish | Fail | Return
+_OfChunks = Split | ChunkDone | ChunkFailed
+_Plain = Assign | Start | Settle | Publish | Fail | Lose | Return | Cancel | Pause | Resume | Retry
+Event = _Plain | _OfChunks
+Report = Start | Settle | Publish | Fail | Return | Split
 """The events that a worker sends about its own attempt."""
 
 _RETRY_OR_END: frozenset[Status] = frozenset({"retrying", "failed", "timed_out"})
-_OF_ATTEMPTS = Settle | Fail | Lose | Return
+_OF_ATTEMPTS = Settle | Fail | Lose | Return | Split
 """Events that end an attempt: without a holder there is none to end."""
 
 TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
@@ -91,6 +114,13 @@ TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("running", Lose): _RETRY_OR_END,
     ("assigned", Return): frozenset({"queued"}),
     ("running", Return): frozenset({"queued"}),
+    ("assigned", Split): frozenset({"queued"}),
+    ("queued", ChunkDone): frozenset({"queued"}),
+    ("paused", ChunkDone): frozenset({"paused"}),
+    ("failed", ChunkDone): frozenset({"failed"}),
+    ("timed_out", ChunkDone): frozenset({"timed_out"}),
+    ("queued", ChunkFailed): frozenset({"failed", "timed_out"}),
+    ("paused", ChunkFailed): frozenset({"failed", "timed_out"}),
     ("queued", Cancel): frozenset({"canceled"}),
     ("retrying", Cancel): frozenset({"canceled"}),
     ("paused", Cancel): frozenset({"canceled"}),
@@ -142,15 +172,20 @@ def advance(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
         raise NotAllowed(job, event)
     if isinstance(event, _OF_ATTEMPTS) and not job.is_held:
         raise NotAllowed(job, event)
+    if isinstance(event, ChunkDone | ChunkFailed) and not job.chunks_left:
+        raise NotAllowed(job, event)
     if isinstance(event, Publish) and not settled:
         raise NotAllowed(job, event)
-    decision = _decide(job, event, now, policy, rng)
+    if isinstance(event, _OfChunks):
+        decision = _decide_chunks(job, event, now)
+    else:
+        decision = _decide(job, event, now, policy, rng)
     if decision.job.status not in allowed:  # a rule below contradicts the table: never store it
         raise AssertionError(f"{job.status} -> {decision.job.status} is not in the table for {event}")
     return decision
 
 
-def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
+def _decide(job: Job, event: _Plain, now: float, policy: RetryPolicy, rng: random.Random) -> Decision:
     change = msgspec.structs.replace
     match event:
         case Assign():
@@ -167,15 +202,27 @@ def _decide(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
             return _lost(job, now, policy, rng)
         case Return():
             return Decision(change(_released(job), status=_unless_paused(job, "queued")), event.why)
-        case Cancel():
+        case Cancel(why):
             reason = Failure("canceled", "canceled", "Canceled by a user.")
-            return Decision(_final(job, "canceled", reason, now), "canceled by a user")
+            reason = msgspec.structs.replace(reason, message=f"{why[:1].upper()}{why[1:]}.")
+            return Decision(_final(_in_one(job), "canceled", reason, now), why)
         case Pause():
             return Decision(_paused(job), "paused by a user")
         case Resume():
             return Decision(change(job, status=_resumed(job, now)), "resumed by a user")
         case Retry():
             return Decision(_fresh(job), "retried by a user")
+
+
+def _decide_chunks(job: Job, event: _OfChunks, now: float) -> Decision:
+    match event:
+        case Split(chunks):
+            return Decision(_split(job, chunks), f"split into {len(chunks)} chunks")
+        case ChunkDone(chunk):
+            return Decision(_with_chunk(job, chunk), f"chunk {chunk.index + 1} of {job.chunks} is complete")
+        case ChunkFailed(failure):
+            status: Status = "timed_out" if failure.reason == "timeout" else "failed"
+            return Decision(_final(job, status, failure, now), f"{failure.code}: {failure.message}")
 
 
 def _assigned(job: Job, event: Assign, now: float) -> Job:
@@ -189,7 +236,7 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
         assigned_at=now,
         started_at=None,
         eligible_at=None,
-        progress=0.0,
+        progress=_progress_at_rest(job),
         fps=None,
         speed=None,
         eta=None,
@@ -242,7 +289,32 @@ def _published(job: Job, now: float) -> Job:
 
 def _released(job: Job) -> Job:
     """The job without a holder; the name of its last node stays for people to see."""
-    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=0.0, fps=None, speed=None, eta=None)
+    rest = _progress_at_rest(job)
+    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=rest, fps=None, speed=None, eta=None)
+
+
+def _progress_at_rest(job: Job) -> float:
+    """Percent of a job that no node works on: what its chunks have done is done."""
+    if job.chunk_plan is None:
+        return 0.0
+    return job.progress if job.chunks_left else CHUNKS_PERCENT
+
+
+def _split(job: Job, chunks: tuple[Chunk, ...]) -> Job:
+    plan = ChunkPlan(job.attempt, chunks)
+    waiting = msgspec.structs.replace(_released(job), status="queued")
+    return msgspec.structs.replace(waiting, chunk_plan=plan, chunks=len(chunks), chunks_left=len(chunks))
+
+
+def _with_chunk(job: Job, chunk: Chunk) -> Job:
+    assert job.chunk_plan is not None
+    left, progress = job.chunks_left - 1, job.progress + CHUNKS_PERCENT * job.chunk_plan.share(chunk)
+    return msgspec.structs.replace(job, chunks_left=left, progress=progress if left else CHUNKS_PERCENT)
+
+
+def _in_one(job: Job) -> Job:
+    """The job as if it had never been split: what its chunks made is not needed, or is lost."""
+    return msgspec.structs.replace(job, chunk_plan=None, chunks=0, chunks_left=0)
 
 
 def _final(job: Job, status: Status, failure: Failure, now: float) -> Job:
@@ -281,6 +353,8 @@ def _failed(job: Job, failure: Failure, now: float, policy: RetryPolicy, rng: ra
         waiting = msgspec.structs.replace(failed, lease_until=now + wait)
         return Decision(waiting, f"{failure.code}: {failure.message} Its publication is tried again in {wait:.1f} s")
     unsettled = msgspec.structs.replace(failed, winner=None, result=None)
+    if failure.code == CHUNK_LOST:
+        unsettled = _in_one(unsettled)
     return _ended_attempt(unsettled, failure, again, now, policy, rng)
 
 

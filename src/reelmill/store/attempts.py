@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -10,10 +11,12 @@ import msgspec
 from sqlalchemy import bindparam, select, text, update
 
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatAnswer, Progress, UnpublishedOutput
+from reelmill.domain.chunk import parent_of
 from reelmill.domain.job import Job
-from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Start
+from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Split, Start
 from reelmill.domain.node import NodeInfo
 from reelmill.store.bulk import BulkSelect, BulkStatement
+from reelmill.store.chunks import insert_chunks
 from reelmill.store.nodes import last_sign, note_all_departures, note_departure, note_nodes
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import chunks
@@ -159,9 +162,14 @@ def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: R
 def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]:
     """Apply the reports in order; for each whether it counts. A repeat of one that counted counts again."""
     reports = [said.storable() for said in reports]
-    changes = Changes(load_many(tx, sorted({said.key.job_id for said in reports})))
+    loaded = load_many(tx, _with_parents({said.key.job_id for said in reports}))
+    changes = Changes(loaded)
     verdicts = [_apply(changes, said, rules) for said in reports]
     changes.write(tx)
+    for before in loaded:
+        after = changes.now[before.id]
+        if after.chunk_plan is not None and after.chunk_plan != before.chunk_plan:
+            insert_chunks(tx, after, after.chunk_plan, rules.now)
     logs = [
         _log_row(changes.now[said.key.job_id], said.key.attempt, said.log)
         for said, verdict in zip(reports, verdicts, strict=True)
@@ -170,6 +178,12 @@ def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]
     if logs:
         tx.execute(_KEEP_LOG, logs)
     return [verdict.counts for verdict in verdicts]
+
+
+def _with_parents(job_ids: AbstractSet[str]) -> list[str]:
+    """The jobs and those that they are chunks of: what may change is locked at once, in the order in which all do."""
+    parents = {parent for job_id in job_ids if (parent := parent_of(job_id)) is not None}
+    return sorted(job_ids | parents)
 
 
 def _apply(changes: Changes, said: AttemptReport, rules: Rules) -> _Verdict:
@@ -191,6 +205,8 @@ def _is_repeat(job: Job, said: AttemptReport) -> bool:
             return job.winner == said.key.attempt and job.result == said.event.result
         case Publish():
             return job.status == "completed" and job.winner == said.key.attempt
+        case Split():
+            return job.chunk_plan is not None and job.chunk_plan.attempt == said.key.attempt
         case Fail(failure):
             why = (job.failure_reason, job.error_code, job.error)
             return not job.is_held and why == msgspec.structs.astuple(failure)

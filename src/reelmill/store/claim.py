@@ -219,4 +219,5 @@ def _grant(job: Job, engine: str, units: int, lease_seconds: float) -> Grant:
         units=units,
         live=job.queue == "live",
         lease_seconds=lease_seconds,
+        chunk_plan=job.chunk_plan,
     )

@@ -99,7 +99,9 @@ def list_jobs(tx: Tx, wanted: JobFilter, *, after: int | None, limit: int, newes
 
 def count_completed_since(tx: Tx, moment: float) -> int:
     """How many jobs were completed after ``moment`` (seconds since the epoch)."""
-    query = select(sa.func.count()).where(jobs.c.completed_at > moment, jobs.c.status == "completed")
+    query = select(sa.func.count()).where(
+        jobs.c.completed_at > moment, jobs.c.status == "completed", jobs.c.parent_id.is_(None)
+    )
     return tx.execute(query).scalar_one()
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, exists, func, select
 
-from reelmill.store.bulk import BulkStatement
+from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.counts import CountChange, CountKey, change_counts
 from reelmill.store.protocol import Tx
 from reelmill.store.schema import history, jobs, launch_counts, launches, logs
@@ -21,12 +21,15 @@ KEPT_LOGS = 20
 """Of how many attempts at a job the logs are kept, the newest."""
 
 _ENDED = (
-    select(jobs.c.sequence_number, jobs.c.launch_id, jobs.c.tenant, *(jobs.c[name] for name in CountKey._fields))
-    .where(jobs.c.completed_at < bindparam("before"))
+    select(
+        jobs.c.sequence_number, jobs.c.id, jobs.c.launch_id, jobs.c.tenant, *(jobs.c[name] for name in CountKey._fields)
+    )
+    .where(jobs.c.completed_at < bindparam("before"), jobs.c.parent_id.is_(None))
     .order_by(jobs.c.completed_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)  # what another master deletes, or a user retries, is not ours now
 )
+_CHUNKS_OF = BulkSelect("SELECT sequence_number FROM jobs WHERE parent_id IN {values}", "")
 _DELETES = [
     BulkStatement(
         f"DELETE FROM {table.name} WHERE sequence_number IN (SELECT new.number FROM {{new}})",  # noqa: S608 (our names)
@@ -46,7 +49,7 @@ _DELETE_LAUNCHES = delete(launches).where(_OF_LAUNCHES)
 def prune_ended(tx: Tx, before: float, most: int) -> int:
     """Forget up to ``most`` of the jobs that ended before that time, the oldest first; how many, none out of turn.
 
-    Their history and logs go with them, and launches that have no other jobs. Output files stay.
+    Their history, logs and chunks go with them, and launches that have no other jobs. Output files stay.
     """
     if not is_our_turn(tx, "prune"):
         return 0
@@ -54,10 +57,11 @@ def prune_ended(tx: Tx, before: float, most: int) -> int:
     if not rows:
         return 0
     touched = sorted({row.launch_id for row in rows if row.launch_id is not None})
+    chunks = [number for [number] in _CHUNKS_OF.run(tx, [row.id for row in rows])]
     # Of two masters that prune one launch, the second sees what the first has left of it.
     tx.execute(_LOCK_LAUNCHES, {"launches": touched})
     for statement in _DELETES:
-        statement.run(tx, [(row.sequence_number,) for row in rows])
+        statement.run(tx, [(number,) for number in (*chunks, *(row.sequence_number for row in rows))])
     empty = set(tx.execute(_EMPTY_LAUNCHES, {"launches": touched}).scalars())
     tx.execute(_DELETE_LAUNCH_COUNTS, {"launches": list(empty)})
     tx.execute(_DELETE_LAUNCHES, {"launches": list(empty)})

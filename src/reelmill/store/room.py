@@ -86,7 +86,7 @@ def drain_rate(tx: Tx, kind: str, name: str, now: float, seconds: float) -> floa
     column = {"queue": jobs.c.queue, "tenant": jobs.c.tenant}[kind]
     newest = (
         select(jobs.c.completed_at, column.label("name"))
-        .where(jobs.c.completed_at > now - seconds)
+        .where(jobs.c.completed_at > now - seconds, jobs.c.parent_id.is_(None))
         .order_by(jobs.c.completed_at.desc())
         .limit(_MOST_ENDED)
         .subquery()

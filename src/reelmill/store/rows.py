@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
+from reelmill.domain.chunk import ChunkPlan
 from reelmill.domain.job import Job, NewJob, Parameters, Result, order_rank
 from reelmill.store.schema import jobs
 
@@ -19,12 +20,14 @@ _parameters = msgspec.json.Decoder(Parameters)
 _labels = msgspec.json.Decoder(dict[str, str])
 _confidence = msgspec.json.Decoder(str | int | float)
 _result = msgspec.json.Decoder(Result)
+_chunk_plan = msgspec.json.Decoder(ChunkPlan)
 _DECODERS = {
     JOB_FIELDS.index("parameters"): _parameters.decode,
     JOB_FIELDS.index("labels"): _labels.decode,
     JOB_FIELDS.index("node_labels"): _labels.decode,
     JOB_FIELDS.index("confidence"): _confidence.decode,
     JOB_FIELDS.index("result"): _result.decode,
+    JOB_FIELDS.index("chunk_plan"): _chunk_plan.decode,
 }
 
 JSON_FIELDS = frozenset(JOB_FIELDS[index] for index in _DECODERS)
@@ -50,6 +53,7 @@ NEW_ROW_COLUMNS = (
     "node_labels",
     "confidence",
     "created_at",
+    "parent_id",
     "attempt",
     "failures",
     "crashes",
@@ -88,6 +92,7 @@ def new_row(job: NewJob, sequence_number: int, launch_id: str | None, lane_id: i
         _text(job.node_labels),
         _text(job.confidence) if job.confidence is not None else None,
         now,
+        job.parent_id,
         0,
         0,
         0,
@@ -101,14 +106,14 @@ def new_row(job: NewJob, sequence_number: int, launch_id: str | None, lane_id: i
 
 
 def mutable_values(job: Job) -> list[Any]:
-    """The values of `MUTABLE_COLUMNS`, the result as it is."""
+    """The values of `MUTABLE_COLUMNS`, the result and the plan of chunks as they are."""
     due_at = job.eligible_at if job.status == "retrying" else None
-    return [*_mutable_fields(job), job.status == "queued", due_at]
+    return [*_mutable_fields(job), job.status == "queued" and not job.chunks_left, due_at]
 
 
 def stored_value(column: str, value: Any) -> Any:
     """A value as that column keeps it."""
-    return _text(value) if column == "result" and value is not None else value
+    return _text(value) if column in ("result", "chunk_plan") and value is not None else value
 
 
 def _text(value: object) -> str:

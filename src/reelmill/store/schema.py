@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -83,6 +83,7 @@ jobs = Table(
     Column("node_labels", Text, nullable=False),
     Column("confidence", Text),
     Column("created_at", _Double, nullable=False),
+    Column("parent_id", Text),
     Column("attempt", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),
@@ -102,6 +103,9 @@ jobs = Table(
     Column("error_code", Text),
     Column("error", Text),
     Column("result", Text),
+    Column("chunk_plan", Text),
+    Column("chunks", Integer, nullable=False, server_default="0"),
+    Column("chunks_left", Integer, nullable=False, server_default="0"),
     # What only the store knows: how to find the job again.
     Column("idempotency_key", Text),
     Column("fingerprint", Text),
@@ -131,7 +135,7 @@ jobs = Table(
     ),
     CheckConstraint("status <> 'running' OR started_at IS NOT NULL", name="jobs_running_has_start"),
     CheckConstraint("NOT ready OR status IN ('queued','retrying')", name="jobs_ready_waits"),
-    CheckConstraint("status <> 'queued' OR ready", name="jobs_queued_is_ready"),
+    CheckConstraint("status <> 'queued' OR ready = (chunks_left = 0)", name="jobs_queued_is_ready"),
     CheckConstraint("passed_over_at IS NULL OR ready", name="jobs_passed_over_is_ready"),
     CheckConstraint("(status = 'retrying' AND NOT ready) = (due_at IS NOT NULL)", name="jobs_retry_has_time"),
     CheckConstraint(
@@ -190,6 +194,13 @@ Index(
     jobs.c.lease_until,
     sqlite_where=text("winner IS NOT NULL AND lease_until IS NOT NULL"),
     postgresql_where=text("winner IS NOT NULL AND lease_until IS NOT NULL"),
+)
+Index(
+    "jobs_by_parent",
+    jobs.c.parent_id,
+    jobs.c.sequence_number,
+    sqlite_where=text("parent_id IS NOT NULL"),
+    postgresql_where=text("parent_id IS NOT NULL"),
 )
 Index("jobs_by_status", jobs.c.status, jobs.c.sequence_number)
 Index("jobs_by_rank", jobs.c.rank, jobs.c.sequence_number)

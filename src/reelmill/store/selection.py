@@ -45,6 +45,8 @@ class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     launch: list[str] = []
     node: list[str] = []
     tenant: list[str] = []
+    parent: list[str] = []
+    """Chunks of these jobs; without it, jobs that are no chunks."""
     labels: dict[str, str] = {}
 
 
@@ -151,6 +153,9 @@ def find_way(tx: Tx, wanted: JobFilter) -> Way | None:
     """The shortest way to the jobs that the filter selects; None when there is no such job."""
     leads = _leads(wanted)
     conditions = _conditions(tx, wanted)
+    if wanted.parent:  # no count knows of chunks
+        lead = _Lead(jobs.c.parent_id, "jobs_by_parent", set(wanted.parent), counts, sa.false())
+        return Way(lead, [], [*map(_holds, leads), *conditions], False)
     sizes = _count(tx, leads)
     if 0 in sizes:
         return None
@@ -158,7 +163,8 @@ def find_way(tx: Tx, wanted: JobFilter) -> Way | None:
     short = [(size, lead) for size, lead in zip(sizes, leads, strict=False) if len(lead.values) <= _MOST_VALUES]
     size, shortest = min(short, key=lambda each: each[0], default=(_BEYOND, None))
     others = [lead for _, lead in short if lead is not shortest]
-    return Way(shortest, others, conditions, bool(others or conditions) and size > SLICE)
+    is_long = bool(others or conditions) and size > SLICE
+    return Way(shortest, others, [*conditions, jobs.c.parent_id.is_(None)], is_long)
 
 
 def _leads(wanted: JobFilter) -> list[_Lead]:

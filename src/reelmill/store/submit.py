@@ -66,9 +66,7 @@ def insert_jobs(
     refused = _take_room(tx, possible, max_queued, together=together)
     placed = [job for job in possible if job.id not in refused]
     made = {needs: lane_ids[needs] or make_lane(tx, needs) for needs in sorted({job.needs for job in placed})}
-    numbers = _next_numbers(tx, len(placed))
-    rows = [new_row(job, number, launch_id, made[job.needs], now) for job, number in zip(placed, numbers, strict=True)]
-    _INSERT.run(tx, rows)
+    numbers = write_new(tx, placed, [made[job.needs] for job in placed], launch_id, now)
     stored = {job.id: _stored_job(job, number, launch_id, now) for job, number in zip(placed, numbers, strict=True)}
     for job in possible:
         if job.idempotency_key is not None:
@@ -87,6 +85,16 @@ def insert_jobs(
         Accepted(stored[job.id], True) if job.id in stored else refused.get(job.id) or _answer_other(job, by_key)
         for job in new
     ]
+
+
+def write_new(
+    tx: Tx, new: Sequence[NewJob], lane_ids: Sequence[int], launch_id: str | None, now: float
+) -> Sequence[int]:
+    """Write the rows of new jobs, each in its lane; their sequence numbers."""
+    numbers = _next_numbers(tx, len(new))
+    places = zip(new, numbers, lane_ids, strict=True)
+    _INSERT.run(tx, [new_row(job, number, launch_id, lane_id, now) for job, number, lane_id in places])
+    return numbers
 
 
 def _take_room(tx: Tx, new: Sequence[NewJob], max_queued: int | None, *, together: bool) -> dict[str, Full]:

@@ -10,8 +10,12 @@ from itertools import compress
 from operator import ne
 from typing import Any, NamedTuple
 
-from reelmill.domain.job import Job
-from reelmill.domain.lifecycle import Event, NotAllowed, advance
+from sqlalchemy import text
+
+from reelmill.domain.chunk import chunk_id
+from reelmill.domain.failure import Failure
+from reelmill.domain.job import TERMINAL, Job
+from reelmill.domain.lifecycle import Cancel, ChunkDone, ChunkFailed, Event, NotAllowed, advance
 from reelmill.domain.retry import RetryPolicy
 from reelmill.store.bulk import BulkInsert, BulkSelect, BulkStatement
 from reelmill.store.counts import CountChange, CountKey, change_counts
@@ -39,6 +43,7 @@ _COLUMNS = range(len(MUTABLE_COLUMNS))
 _RECORD = BulkInsert(history, ("sequence_number", "at", "from_status", "to_status", "attempt", "node_name", "reason"))
 _WAITS = ("queued", "retrying")
 """What a job becomes that can be claimed, now or when its backoff ends."""
+_OPEN_CHUNKS = text("SELECT id FROM jobs WHERE parent_id = :parent AND completed_at IS NULL ORDER BY sequence_number")
 
 
 class Changes:
@@ -52,9 +57,11 @@ class Changes:
         self.now = dict(self._before)
         """The jobs as they are after the events applied so far, by id."""
         self._history: list[tuple[Any, ...]] = []
+        self._rules: Rules | None = None
 
     def apply(self, job_id: str, event: Event, rules: Rules) -> Job:
         """What the event makes of the job; NotAllowed when the table of transitions says no."""
+        self._rules = rules
         job = self.now[job_id]
         after, reason = advance(job, event, rules.now, rules.policy, rules.rng)
         self.now[job_id] = after
@@ -64,7 +71,12 @@ class Changes:
         return after
 
     def write(self, tx: Tx) -> None:
-        """Write every job that changed behind its fence, then history and counts."""
+        """Write every job that changed behind its fence, then history and counts.
+
+        A chunk that has ended changes its parent, and the other chunks of a parent that fails of it.
+        """
+        if self._rules is not None:
+            self._tell_parents(tx, self._rules)
         changed = [(before, self.now[job_id]) for job_id, before in self._before.items() if self.now[job_id] != before]
         if not changed:
             return
@@ -75,6 +87,53 @@ class Changes:
             any(before.is_held and not after.is_held for before, after in changed) and has_limits(tx)
         ):
             announce_work(tx)
+
+    def _tell_parents(self, tx: Tx, rules: Rules) -> None:
+        ended = [
+            job
+            for job_id, before in self._before.items()
+            if before.parent_id is not None
+            and before.status not in TERMINAL
+            and (job := self.now[job_id]).status in TERMINAL
+        ]
+        self._load(tx, sorted({str(job.parent_id) for job in ended}))
+        for job in ended:
+            parent, piece = self.now.get(str(job.parent_id)), job.parameters.piece
+            if parent is None or parent.chunk_plan is None or piece is None:
+                continue
+            if job.id != chunk_id(parent.id, parent.chunk_plan.attempt, piece.index):  # of an earlier plan
+                continue
+            if job.status == "completed":
+                self.apply_if_allowed(parent.id, ChunkDone(piece), rules)
+            elif job.status != "canceled":  # only its parent cancels a chunk
+                self._fail_parent(tx, parent, job, rules)
+
+    def _fail_parent(self, tx: Tx, parent: Job, chunk: Job, rules: Rules) -> None:
+        piece = chunk.parameters.piece
+        assert piece is not None
+        assert chunk.failure_reason is not None
+        why = (chunk.failure_reason, chunk.error_code or "", chunk.error or "")
+        failure = Failure.of_chunk(piece.index + 1, parent.chunks, *why)
+        if not self.apply_if_allowed(parent.id, ChunkFailed(failure), rules):
+            return
+        others = tx.execute(_OPEN_CHUNKS, {"parent": parent.id}).scalars().all()
+        self._load(tx, others)
+        for other in others:
+            self.apply_if_allowed(other, Cancel(f"canceled as chunk {piece.index + 1} failed"), rules)
+
+    def _load(self, tx: Tx, job_ids: Sequence[str]) -> None:
+        """Know these jobs as well, locked."""
+        found = load_many(tx, [job_id for job_id in job_ids if job_id not in self.now])
+        self._before |= {job.id: job for job in found}
+        self.now |= {job.id: job for job in found}
+
+    def apply_if_allowed(self, job_id: str, event: Event, rules: Rules) -> bool:
+        """Apply the event unless the table of transitions says no; whether it was applied."""
+        try:
+            self.apply(job_id, event, rules)
+        except NotAllowed:
+            return False
+        return True
 
 
 def _write_jobs(tx: Tx, changed: Sequence[tuple[Job, Job]]) -> None:
@@ -113,7 +172,7 @@ def _count(changed: Iterable[tuple[Job, Job]]) -> Counter[CountChange]:
     moved = Counter(
         (before.status, after.status, before.queue, before.priority, before.scenario, before.launch_id, before.tenant)
         for before, after in changed
-        if before.status != after.status
+        if before.status != after.status and before.parent_id is None  # chunks are counted with their parent
     )
     counted: Counter[CountChange] = Counter()
     for (old, new, queue, priority, scenario, launch_id, tenant), n in moved.items():
@@ -151,10 +210,7 @@ def change_all(tx: Tx, loaded: Sequence[Job], event: Event, rules: Rules) -> lis
     changes = Changes(loaded)
     changed: list[Job] = []
     for job in loaded:
-        try:
-            changes.apply(job.id, event, rules)
-        except NotAllowed:
-            continue
-        changed.append(job)
+        if changes.apply_if_allowed(job.id, event, rules):
+            changed.append(job)
     changes.write(tx)
     return changed

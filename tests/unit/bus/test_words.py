@@ -19,14 +19,17 @@ from reelmill.domain.attempt import (
     Progress,
     UnpublishedOutput,
 )
+from reelmill.domain.chunk import Chunk
 from reelmill.domain.job import Parameters
-from reelmill.domain.lifecycle import Fail, Publish, Report, Return, Settle, Start
+from reelmill.domain.lifecycle import Fail, Publish, Report, Return, Settle, Split, Start
 from reelmill.domain.place import PlaceCheck, PlaceTrial, TrialStep
 from reelmill.domain.scenario import find_scenario
 from tests.samples import NETWORK_DOWN, node_info, offer, result
 
 KEY = AttemptKey("0190a000-0000-7000-8000-000000000001", 3)
 EVENTS: tuple[Report, ...] = (Start(), Settle(result()), Publish(), Fail(NETWORK_DOWN), Return("stopped"))
+LATER_EVENTS: tuple[Report, ...] = (Split((Chunk(index=0, start=0, end=None, seek=0.0, seconds=9.0),)),)
+"""What version 0.1 cannot say; no job of its asks a worker for it."""
 GRANT = Grant(KEY, find_scenario("4K60-h265"), "ffmpeg", Parameters(bitrate=1, input="a.mp4", output="b.mp4"), 8, 30.0)
 WORDS: list[tuple[object, object]] = [
     (Claim, Claim(offer(node_info(), reserve_live=2), 20.0)),
@@ -51,7 +54,14 @@ def test_a_word_arrives_as_it_was_said(kind: Any, word: object) -> None:
 
 def test_every_report_of_a_worker_is_among_the_words_tested() -> None:
     """A new kind of report cannot be forgotten here."""
-    assert set(get_args(Report)) == {type(event) for event in EVENTS}
+    assert set(get_args(Report)) == {type(event) for event in (*EVENTS, *LATER_EVENTS)}
+
+
+@pytest.mark.parametrize("event", LATER_EVENTS)
+def test_a_later_report_arrives_as_it_was_said(event: Report) -> None:
+    """As those do that the version before knows."""
+    said = AttemptReport(KEY, "n1", event)
+    assert said == msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=AttemptReport)
 
 
 def test_each_question_has_a_subject_of_its_own() -> None:

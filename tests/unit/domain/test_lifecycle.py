@@ -6,16 +6,20 @@ import itertools
 import random
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk
 from reelmill.domain.failure import FAILURE_REASONS, OUTPUT_LOST, RETRYABLE, Failure
 from reelmill.domain.job import ACTIVE, STATUSES, TERMINAL, Job, Status
 from reelmill.domain.lifecycle import (
     TRANSITIONS,
     Assign,
     Cancel,
+    ChunkDone,
+    ChunkFailed,
     Event,
     Fail,
     Lose,
@@ -26,12 +30,17 @@ from reelmill.domain.lifecycle import (
     Retry,
     Return,
     Settle,
+    Split,
     Start,
     advance,
 )
 from reelmill.domain.retry import RetryPolicy
 from tests.samples import BAD_INPUT, NETWORK_DOWN, NOW, POLICY, TOO_SLOW, result, stored_job
 
+PIECES = (
+    Chunk(index=0, start=0, end=300, seek=0.0, seconds=10.0),
+    Chunk(index=1, start=300, end=None, seek=10.0, seconds=30.0),
+)
 EVENTS: tuple[Event, ...] = (
     Assign("n1", "mill-1", NOW + 30),
     Start(),
@@ -42,6 +51,10 @@ EVENTS: tuple[Event, ...] = (
     Fail(TOO_SLOW),
     Lose(),
     Return("the worker was stopped"),
+    Split(PIECES),
+    ChunkDone(PIECES[0]),
+    ChunkFailed(BAD_INPUT),
+    ChunkFailed(TOO_SLOW),
     Cancel(),
     Pause(),
     Resume(),
@@ -84,7 +97,8 @@ def test_an_event_leads_where_the_table_says_or_is_not_allowed(status: Status, e
     job = job_in(status)
     allowed = TRANSITIONS.get((status, type(event)))
     nobody = status == "paused" and isinstance(event, Settle | Fail | Lose | Return)
-    if allowed is None or nobody or isinstance(event, Publish):  # only a settled job can be published
+    # only a settled job can be published, and only one that was split has chunks
+    if allowed is None or nobody or isinstance(event, Publish | ChunkDone | ChunkFailed):
         with pytest.raises(NotAllowed) as caught:
             advance(job, event, NOW, POLICY, RNG)
         assert status == caught.value.status
@@ -338,3 +352,39 @@ def test_whatever_happens_these_hold(events: list[Event], policy: RetryPolicy, s
                 assert now <= job.eligible_at <= now + policy.cap_seconds
         if job.winner is not None:
             assert job.status in {"running", "completed"}
+
+
+def split_job() -> Job:
+    """A job that waits for two chunks."""
+    return advance(job_in("assigned"), Split(PIECES), NOW, POLICY, RNG).job
+
+
+def test_a_job_that_was_split_waits_for_each_chunk_and_then_for_a_node() -> None:
+    """It is queued without a holder; its progress is what its chunks have done, by their length."""
+    job = split_job()
+    assert ("queued", None, 2, 2, 0.0) == (job.status, job.lease_until, job.chunks, job.chunks_left, job.progress)
+    job = advance(job, ChunkDone(PIECES[0]), NOW, POLICY, RNG).job
+    assert (1, CHUNKS_PERCENT / 4) == (job.chunks_left, job.progress)
+    job = advance(job, ChunkDone(PIECES[1]), NOW, POLICY, RNG).job
+    assert ("queued", 0, CHUNKS_PERCENT) == (job.status, job.chunks_left, job.progress)
+    with pytest.raises(NotAllowed):
+        advance(job, ChunkDone(PIECES[1]), NOW, POLICY, RNG)
+    assigned = advance(job, Assign("n1", "mill-1", NOW + 30), NOW, POLICY, RNG).job
+    assert CHUNKS_PERCENT == assigned.progress == advance(assigned, Lose(), NOW, POLICY, RNG).job.progress
+
+
+def test_a_chunk_that_is_published_late_counts_for_the_retry() -> None:
+    """Its job had failed of another one meanwhile: that is no reason to encode this one again."""
+    failed = advance(split_job(), ChunkFailed(TOO_SLOW), NOW, POLICY, RNG).job
+    assert ("timed_out", TOO_SLOW.code) == (failed.status, failed.error_code)
+    again = advance(advance(failed, ChunkDone(PIECES[0]), NOW, POLICY, RNG).job, Retry(), NOW, POLICY, RNG).job
+    assert ("queued", 1, CHUNKS_PERCENT / 4) == (again.status, again.chunks_left, again.progress)
+
+
+def test_a_plan_of_chunks_is_forgotten_when_one_is_lost_and_with_a_cancel() -> None:
+    """The next attempt splits the job anew."""
+    joining = msgspec.structs.replace(job_in("running"), chunk_plan=split_job().chunk_plan, chunks=2)
+    lost = Fail(Failure("platform_error", CHUNK_LOST, "Chunk 1 is gone."))
+    for event in (lost, Cancel()):
+        after = advance(joining, event, NOW, POLICY, RNG).job
+        assert (None, 0, 0) == (after.chunk_plan, after.chunks, after.chunks_left)

@@ -1,0 +1,74 @@
+"""Chunks: pieces of one long input that several nodes encode at once, each as a job of its own under its parent."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from reelmill.domain.media_path import PRIVATE_FOLDER
+
+MOST_CHUNKS = 1000
+"""A longer input gets longer chunks."""
+
+CHUNKS_PERCENT = 95.0
+"""How much of the parent is done when all its chunks are; the rest is sound, joining and verifying."""
+
+CHUNKS_FOLDER = f"{PRIVATE_FOLDER}/chunks"
+"""Where encoded chunks wait under the media root until their parent is complete."""
+
+CHUNK_LOST = "chunk_lost"
+"""The code of a join that finds a chunk missing or damaged: the one failure after which the job is split anew."""
+
+_CHUNK_ID = re.compile(r"(?P<parent>.+)-(?P<attempt>\d+)c\d+")
+_CHUNK_PATH = re.compile(re.escape(CHUNKS_FOLDER) + r"/[A-Za-z0-9-]+/\d+\.mp4")
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece, in frames of the output from ``start`` up to ``end``; of the last one only its input knows the end.
+
+    ``seek`` is where its first key picture is in the input, ``seconds`` about how long the piece lasts.
+    """
+
+    index: int
+    start: int
+    end: int | None
+    seek: float
+    seconds: float
+
+
+class ChunkPlan(msgspec.Struct, frozen=True):
+    """What a job was split into, by which of its attempts."""
+
+    attempt: int
+    chunks: tuple[Chunk, ...]
+
+    def share(self, chunk: Chunk) -> float:
+        """Which part of the whole that piece is, 0 to 1."""
+        return chunk.seconds / sum(one.seconds for one in self.chunks)
+
+
+def chunk_id(parent_id: str, attempt: int, index: int) -> str:
+    """The id of the job that encodes the piece: it tells the parent, and which of its attempts has split it."""
+    return f"{parent_id}-{attempt}c{index}"
+
+
+def parent_of(job_id: str) -> str | None:
+    """The parent of the job of that id; None when it is no chunk."""
+    found = _CHUNK_ID.fullmatch(job_id)
+    return found["parent"] if found else None
+
+
+def plan_folder(parent_id: str, attempt: int) -> str:
+    """The name of the folder of the chunks that one attempt has planned."""
+    return f"{parent_id}-{attempt}"
+
+
+def chunk_path(parent_id: str, attempt: int, index: int) -> str:
+    """Where the encoded piece waits, relative to the media root."""
+    return f"{CHUNKS_FOLDER}/{plan_folder(parent_id, attempt)}/{index}.mp4"
+
+
+def is_chunk_path(path: str) -> bool:
+    """Whether a path in our own folder is that of an encoded piece: no other may be read or written through a job."""
+    return _CHUNK_PATH.fullmatch(path) is not None

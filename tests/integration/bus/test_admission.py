@@ -296,8 +296,11 @@ async def test_words_of_a_role_that_is_not_trusted_any_more_do_not_count(guarded
     assert await worker.request("claim", b"", 0.3) is None
     assert not worker.refused.is_set(), "this master may know less than others"
     revoked.add("token1")
-    async with asyncio.timeout(5):
-        assert await worker.request("claim", b"", 60) is None
+    with capture_logs() as said:
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                assert await worker.request("claim", b"", 60) is None
     assert worker.refused.is_set()
+    assert ["token_revoked"] == [entry["event"] for entry in said]
     await worker.stop()
     await master.stop()

@@ -36,10 +36,12 @@ def show_job(job: JobArgument, output: FormatOption = Format.TABLE, master: Mast
         show_record(found, output)
         return
     result: dict[str, Any] = found.pop("result") or {}
+    quality: dict[str, Any] = result.pop("quality", None) or {}
     parameters: dict[str, Any] = found.pop("parameters")
     shown = {name: value for name, value in found.items() if value not in (None, {}, "")}
     shown |= {f"parameters.{name}": value for name, value in parameters.items()}
     shown |= {f"result.{name}": value for name, value in result.items() if value is not None}
+    shown |= {f"result.quality.{name}": value for name, value in quality.items() if value is not None}
     shown.pop("blocked", None)  # the explanation says it too
     if found["status"] in _WAITING:
         shown["why"] = call_master(master, lambda client: client.get(job_path(job, "explain")))["summary"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reelmill.launcher.options import LaunchOptions
     from reelmill.launcher.plan import LaunchPlan
     from reelmill.launcher.progress import Display
+    from reelmill.launcher.run import LaunchOutcome
 
 
 def launch(
@@ -48,6 +49,9 @@ def launch(
     name: given.Name = None,
     tenant: given.TenantName = None,
     node_label: given.NodeLabels = None,
+    quality: given.Quality = None,
+    quality_sample: given.QualitySample = None,
+    quality_min: given.QualityMin = None,
     manifest: given.Manifest = None,
     to: given.OutputName = None,
     skip_existing: given.SkipExisting = False,
@@ -73,25 +77,31 @@ def launch(
     if not options.plan.count:
         _say_nothing_to_do(options.plan, display)
         return
-    try:
-        outcome = run_until_stopped(options, url, display)
-    except ReelmillError:
-        if options.plan.manifest is not None and not options.resume:  # nothing was sent
-            Path(options.plan.manifest.spool.path).unlink(missing_ok=True)
-        raise
+    outcome = _run(options, url, display)
     show_outcome(outcome, display)
     say_how_to_go_on(outcome, display)
     end_launch(outcome)
 
 
+def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
+    try:
+        return run_until_stopped(options, url, display)
+    except ReelmillError:
+        if options.plan.manifest is not None and not options.resume:  # nothing was sent
+            Path(options.plan.manifest.spool.path).unlink(missing_ok=True)
+        raise
+
+
 _PLAN_OPTIONS = (
     "count", "scenario", "queue", "priority", "engine", "duration", "bitrate", "input_path", "seed", "tenant",
     "node_label", "name", "mix", "workload", "manifest", "to", "skip_existing",
+    "quality", "quality_sample", "quality_min",
 )  # fmt: skip
 
 
 def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
     """The options of a new launch, and its master."""
+    from reelmill.launcher.checks import CHECKS
     from reelmill.launcher.options import LaunchOptions, new_launch_id, read_name, read_plan
 
     url, launch_id = master_url(typed["master"]), new_launch_id()
@@ -108,6 +118,7 @@ def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
         seed=typed["seed"],
         tenant=typed["tenant"],
         node_labels=typed["node_label"] or (),
+        checks={name: typed[name] for name in CHECKS},
         mixes=typed["mix"] or (),
         workload=typed["workload"],
         manifest=typed["manifest"],

@@ -88,6 +88,16 @@ OutputName = Annotated[
     ),
 ]
 SkipExisting = Annotated[bool, typer.Option("--skip-existing", help="Leave out inputs whose output is there already.")]
+Quality = Annotated[
+    str | None,
+    typer.Option(metavar="METRIC", help="Measure each output behind its encode: vmaf, xpsnr or ssim."),
+]
+QualitySample = Annotated[
+    str | None, typer.Option(metavar="N", help="Measure every n-th frame only.", show_default="1")
+]
+QualityMin = Annotated[
+    str | None, typer.Option(metavar="SCORE", help="Fail jobs whose output is below this on average.")
+]
 Mix = Annotated[
     list[str] | None,
     typer.Option(

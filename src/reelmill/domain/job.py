@@ -9,6 +9,7 @@ import msgspec
 from reelmill.domain.capability import Needs
 from reelmill.domain.chunk import Chunk, ChunkPlan
 from reelmill.domain.failure import FailureReason
+from reelmill.domain.quality import Metric, Quality
 
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
 Queue = Literal["live", "default", "batch"]
@@ -38,6 +39,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ``input`` and ``output`` are paths relative to the media root. Without an ``input`` the job is synthetic:
     the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
     ``chunk`` seconds; ``piece`` is what one of those encodes of it.
+    the engine's own test source is encoded for ``duration`` seconds. ``quality`` is measured behind the encode, of
+    every ``quality_sample``-th frame, and must reach ``quality_min`` on average.
     """
 
     duration: float | None = None
@@ -48,6 +51,9 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     timeout: float | None = None
     chunk: float | None = None
     piece: Chunk | None = None
+    quality: Metric | None = None
+    quality_sample: int = 1
+    quality_min: float | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +78,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cpu_seconds: float
     speed: float
     pixel_format: str | None = None
+    quality: Quality | None = None
+    """None when nobody asked for it."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

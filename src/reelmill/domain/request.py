@@ -14,6 +14,7 @@ from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queu
 from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
 from reelmill.domain.media_path import check_media_path
 from reelmill.domain.plain_text import check_plain
+from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
 from reelmill.domain.rendition import check_output
 from reelmill.domain.scenario import Scenario, find_scenario
@@ -37,6 +38,9 @@ class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     output: str | None = None
     overwrite: bool = False
     timeout: float | None = None
+    quality: Metric | None = None
+    quality_sample: int = 1
+    quality_min: float | None = None
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -102,6 +106,7 @@ def _check_parameters(
     if asked.bitrate is not None:
         bitrate = _check_bitrate(asked.bitrate, scenario)
     duration = _check_seconds("parameters.duration", asked.duration)
+    check_quality(asked.quality, asked.quality_sample, asked.quality_min)
     source = None
     if asked.input is not None:
         source = check_media_path("parameters.input", asked.input, media_root)
@@ -114,6 +119,9 @@ def _check_parameters(
         output=_choose_output(asked.output, source, scenario, job_id, media_root),
         overwrite=asked.overwrite,
         timeout=_check_seconds("parameters.timeout", asked.timeout),
+        quality=asked.quality,
+        quality_sample=asked.quality_sample,
+        quality_min=asked.quality_min,
     )
 
 

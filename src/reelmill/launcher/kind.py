@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import asdict
+
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
 from reelmill.domain.label import check_labels
 from reelmill.domain.media_path import check_media_path
@@ -16,6 +18,7 @@ from reelmill.domain.scenario import CATALOGUE, RANDOM, Scenario, find_scenario
 from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
+from reelmill.launcher.checks import CHECKS, read_checks
 from reelmill.launcher.distribution import Choice, Distribution, Mix, Span, mix
 from reelmill.launcher.payload import KIND_LABEL
 from reelmill.launcher.plan import JobKind
@@ -35,7 +38,7 @@ MIXED = "mixed"
 PATTERN_CHARS = frozenset("*?[")
 KIND_KEYS = (
     "scenario", "queue", "priority", "engine", "duration", "bitrate", "timeout", "input", "tenant", "labels",
-    "node_labels",
+    "node_labels", *CHECKS,
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -76,6 +79,7 @@ def read_kind(said: Fields, name: str | None = None) -> JobKind:
         tenant=_read_tenant(said.get("tenant")),
         labels=labels,
         node_labels=_read_labels(said.get("node_labels")),
+        checks=read_checks(said),
     )
     _check_corners(kind, said)
     return kind
@@ -188,12 +192,14 @@ def _read_labels(said: Said | None) -> dict[str, str]:
 
 def _check_corners(kind: JobKind, said: Fields) -> None:
     """Let the domain judge the extremes of the kind, as the master will."""
-    places = {f"parameters.{name}": said[name].place for name in ("duration", "bitrate", "timeout") if name in said}
+    names = ("duration", "bitrate", "timeout", *CHECKS)
+    places = {f"parameters.{name}": said[name].place for name in names if name in said}
     pairs = [(seconds, None) for seconds in _corners(kind.duration)] + [(None, bits) for bits in _corners(kind.bitrate)]
     for scenario in kind.scenarios.choices:
         for seconds, bits in pairs:
             rate = None if bits is None else int(bits)
-            parameters = RequestedParameters(duration=seconds, bitrate=rate, timeout=kind.timeout)
+            checks = asdict(kind.checks)
+            parameters = RequestedParameters(duration=seconds, bitrate=rate, timeout=kind.timeout, **checks)
             request = JobRequest(scenario=scenario.name, parameters=parameters)
             try:
                 accept(request, "plan")

@@ -34,7 +34,8 @@ MAX_NAME_CHARS = 200
 PATIENCE_SECONDS = 60.0
 """How long one batch is tried again before the launch gives up."""
 
-_OPTION_OF = {"node_labels": "--node-label"}
+NOTHING_TYPED: Mapping[str, str | None] = {}
+_OPTION_OF = {"node_labels": "--node-label", "quality_sample": "--quality-sample", "quality_min": "--quality-min"}
 
 
 def new_launch_id() -> str:
@@ -84,6 +85,7 @@ def read_plan(
     seed: str | int | None = None,
     tenant: str | None = None,
     node_labels: Sequence[str] = (),
+    checks: Mapping[str, str | None] = NOTHING_TYPED,
     mixes: Sequence[str] = (),
     workload: Path | None = None,
     manifest: str | None = None,
@@ -112,6 +114,7 @@ def read_plan(
         input=source,
         tenant=tenant,
         node_labels=parse_labels("--node-label", node_labels) or None,
+        **checks,
     )
     number = _choose_seed(seed, file)
     listing = Listing(manifest, source, output_name, skip_existing)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 import msgspec
+from msgspec.structs import asdict
 
 from reelmill.domain.job import EngineChoice, Priority, Queue
 from reelmill.domain.request import RequestedParameters
 from reelmill.domain.scenario import Scenario
+from reelmill.launcher.checks import NO_CHECKS, Checks
 from reelmill.launcher.distribution import Choice, Distribution, Mix, Span
 from reelmill.launcher.payload import JobPayload
 from reelmill.launcher.spool import Spool, read_spool
@@ -57,6 +59,7 @@ class JobKind(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     labels: dict[str, str] = {}
     node_labels: dict[str, str] = {}
+    checks: Checks = NO_CHECKS
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +134,7 @@ def draw_job(kind: JobKind, draw: Callable[[], float]) -> JobPayload:
             bitrate=_draw_bitrate(kind, scenario, bitrate_share),
             input=kind.input,
             timeout=kind.timeout,
+            **asdict(kind.checks),
         ),
         kind.tenant,
         kind.node_labels,

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from reelmill.domain.quantity import format_bitrate
 from reelmill.domain.scenario import CATALOGUE
+from reelmill.launcher.checks import Checks
 from reelmill.launcher.distribution import Choice, Distribution, Exponential, LogNormal, Mix, Normal, Span
 from reelmill.launcher.plan import JobKind, LaunchPlan
 
@@ -43,7 +44,14 @@ def _describe_kind(kind: JobKind) -> list[Row]:
         ("duration", "of the input" if kind.duration is None else _spread(kind.duration, lambda value: f"{value:g} s")),
         ("bitrate", _bitrate(kind)),
         *([("input", _input(kind.input))] if kind.input else []),
+        *([("quality", _quality(kind.checks))] if kind.checks.quality is not None else []),
     ]
+
+
+def _quality(checks: Checks) -> str:
+    sample = f", one frame of {checks.quality_sample}" if checks.quality_sample > 1 else ""
+    least = f", {checks.quality_min:g} or more" if checks.quality_min is not None else ""
+    return f"{checks.quality}{sample}{least}"
 
 
 def _mixed(choices: Mix[T], name: Callable[[T], str], several: str) -> str:

@@ -151,6 +151,8 @@ def _write_parquet(file: BinaryIO, entries: Iterator[JobEntry]) -> int:
         "bitrate": pyarrow.int64(),
         "overwrite": pyarrow.bool_(),
         "timeout": pyarrow.float64(),
+        "quality_sample": pyarrow.int64(),
+        "quality_min": pyarrow.float64(),
     }
     schema, count = pyarrow.schema(list(kinds.items())), 0
     with parquet.ParquetWriter(file, schema) as writer:

@@ -16,6 +16,7 @@ from reelmill.domain.scenario import Scenario, find_scenario
 from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.tenant import DEFAULT_TENANT
 from reelmill.errors import InvalidField, NotFound
+from reelmill.launcher.checks import CHECKS, read_checks
 from reelmill.launcher.distribution import Span, mix
 from reelmill.launcher.kind import Fields, place_input, read_kind
 from reelmill.launcher.output_name import OutputName
@@ -23,7 +24,7 @@ from reelmill.launcher.payload import JobPayload
 from reelmill.launcher.plan import JobKind, draw_job
 from reelmill.launcher.quantities import Quantity, Said, read_quantity, shown
 
-_PARAMETERS = ("duration", "bitrate", "input", "output", "overwrite", "timeout")
+_PARAMETERS = ("duration", "bitrate", "input", "output", "overwrite", "timeout", *CHECKS)
 _NAMES = ("scenario", "engine", "queue", "priority", "tenant", "confidence")
 _LABELS = {"label": "labels", "labels": "labels", "node_label": "node_labels", "node_labels": "node_labels"}
 COLUMNS = (*_NAMES, *_PARAMETERS, "labels", "node_labels")
@@ -93,6 +94,8 @@ class RowReader:
             if name in row:
                 changes[plural] = mix((_one_of(name, row[name], known),))
         changes |= _read_quantities(row)
+        said = {name: Said(row[name], name) for name in CHECKS if name in row}
+        changes["checks"] = read_checks(said, kind.checks)
         if "tenant" in row:
             tenant = _text("tenant", row["tenant"])
             changes["tenant"] = tenant if tenant != DEFAULT_TENANT else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from reelmill.domain.job import Result
+from reelmill.domain.quality import describe_quality
 from reelmill.launcher.answers import Health, JobState, LaunchTimings, Spread
 from reelmill.launcher.options import LaunchOptions
 from reelmill.launcher.plan import PlanTotals
@@ -145,6 +146,7 @@ def _result_rows(job: JobState, result: Result) -> list[tuple[str, str]]:
         ("duration", f"{result.duration:.2f} s, {result.frames:,} frames"),
         ("video", f"{result.codec} {result.width}x{result.height} at {result.fps:g} fps"),
         ("audio", result.audio_codec or "none"),
+        *([("quality", describe_quality(result.quality))] if result.quality is not None else []),
         ("speed", f"{result.speed:.3g}x ({result.engine}, {format_seconds(result.encode_seconds)})"),
         ("sha256", result.sha256),
     ]

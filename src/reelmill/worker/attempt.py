@@ -16,6 +16,7 @@ from reelmill.domain.attempt import AttemptLog, AttemptReport, Grant, Progress, 
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
+from reelmill.domain.quality import Quality, judge
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import attempt_output, hash_and_sync
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
@@ -25,6 +26,7 @@ from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, 
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
+from reelmill.worker.quality import measure
 from reelmill.worker.reporter import Reporter
 from reelmill.worker.verify import verify
 
@@ -117,8 +119,11 @@ class Attempt:
         plan = make_plan(self.grant, source, input_path, folder / "output")
         plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
         ended = await self._encode(plan)
-        self.free_room()
+        if parameters.quality is None:
+            self.free_room()
         result = await self._verify(plan, ended, target)
+        result = msgspec.structs.replace(result, quality=await self._measure(plan))
+        self.free_room()
         await depot.deliver(key, plan.output_path, result.sha256, result.size_bytes)
         # Until the answer is here nobody knows whether this output has won: whoever comes next may need it.
         self._keep_folder = True
@@ -150,16 +155,7 @@ class Attempt:
     async def _run(self, plan: EncodePlan, limit: float) -> Exit:
         engine = self._workshop.engines[self.grant.engine]
         argv = engine.command(plan)
-        process = self._process = EngineProcess(
-            argv,
-            on_line=follow(engine, plan, self._note),
-            on_words=self.said.feed,
-            hang_seconds=self._workshop.hang_seconds,
-            timeout=limit,
-            confinement=self._workshop.engine_limits.of(self.grant.units),
-        )
-        if self._is_paused:
-            process.pause()
+        process = self._make_process(argv, limit, follow(engine, plan, self._note))
         ended = await process.run()
         self._log = AttemptLog(_printable(shlex.join(argv)), ended.stderr)
         if ended.ending == "killed":
@@ -167,6 +163,41 @@ class Attempt:
         if ended.failure is not None or ended.code != 0:
             raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
         return ended
+
+    def _make_process(
+        self, argv: list[str], limit: float, on_line: Callable[[str], bool], cwd: Path | None = None
+    ) -> EngineProcess:
+        """The process that now does the attempt's work, under the limits of its job; it stands still with the job."""
+        process = self._process = EngineProcess(
+            argv,
+            on_line=on_line,
+            on_words=self.said.feed,
+            cwd=cwd,
+            hang_seconds=self._workshop.hang_seconds,
+            timeout=limit,
+            confinement=self._workshop.engine_limits.of(self.grant.units),
+        )
+        if self._is_paused:
+            process.pause()
+        return process
+
+    async def _measure(self, plan: EncodePlan) -> Quality | None:
+        parameters = self.grant.parameters
+        if parameters.quality is None:
+            return None
+        limit, folder = time_limit(parameters, plan), plan.output_path.parent
+        quality = await measure(
+            plan,
+            parameters.quality,
+            parameters.quality_sample,
+            encoded_by=self._workshop.engines[self.grant.engine],
+            measured_by=self._workshop.engines.get("ffmpeg"),
+            run=lambda argv, on_line: self._make_process(argv, limit, on_line, folder),
+        )
+        failure = judge(quality, parameters.quality_min)
+        if failure is not None:
+            raise AttemptFailed(failure)
+        return quality
 
     def _note(self, reading: Reading) -> None:
         # 100 % is said by the store when the output was verified, not by the engine.

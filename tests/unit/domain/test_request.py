@@ -68,6 +68,7 @@ def test_the_longest_name_of_an_input_still_names_its_output(stem: str) -> None:
         ("confidence", {}),
         ("parameters", {"codec": "h264"}),
         ("parameters", {"duration": "long"}),
+        ("parameters", {"quality": "psnr"}),
         ("parameters", {"overwrite": "yes"}),
         ("parameters", [1]),
     ],
@@ -96,6 +97,35 @@ def test_seconds_that_make_no_sense_are_refused(field: str, seconds: float) -> N
         take({field: seconds})
 
     assert f"parameters.{field}" == caught.value.field
+
+
+@pytest.mark.parametrize(
+    ("field", "asked"),
+    [
+        ("quality_sample", {"quality_sample": 5}),
+        ("quality_min", {"quality_min": 90}),
+        ("quality_sample", {"quality": "vmaf", "quality_sample": 0}),
+        ("quality_sample", {"quality": "ssim", "quality_sample": 1001}),
+        ("quality_sample", {"quality": "xpsnr", "quality_sample": 2}),
+        ("quality_min", {"quality": "vmaf", "quality_min": 100.5}),
+        ("quality_min", {"quality": "ssim", "quality_min": 90}),
+        ("quality_min", {"quality": "vmaf", "quality_min": float("nan")}),
+        ("quality_min", {"quality": "vmaf", "quality_min": -1}),
+    ],
+)
+def test_quality_that_makes_no_sense_is_refused(field: str, asked: dict[str, Any]) -> None:
+    """What belongs to no metric, and what the metric does not have."""
+    with pytest.raises(InvalidField) as caught:
+        take(asked)
+
+    assert f"parameters.{field}" == caught.value.field
+
+
+def test_quality_that_is_asked_for_is_kept() -> None:
+    """With its sample and its least mean."""
+    kept = take({"quality": "vmaf", "quality_sample": 5, "quality_min": 93}).parameters
+
+    assert ("vmaf", 5, 93.0) == (kept.quality, kept.quality_sample, kept.quality_min)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 86_400])

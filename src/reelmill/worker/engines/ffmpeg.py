@@ -36,7 +36,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             str(self.path),
             *("-nostdin", "-hide_banner", "-v", "warning", "-progress", "pipe:1", "-stats_period", "0.5"),
             *("-filter_threads", str(plan.threads)),
-            *(_synthetic_input(plan) if plan.input_path is None else _file_input(plan, plan.input_path)),
+            *source_input(plan),
             *_video(plan, self.encoders[plan.scenario.codec]),
             *([] if plan.pass_number == 1 else [*audio_options(plan), *subtitle_options(plan)]),
             *_output(plan),
@@ -72,10 +72,16 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
         return ffmpeg_failure.explain(exit_code, stderr, plan)
 
 
-def _file_input(plan: EncodePlan, path: Path) -> list[str]:
+def source_input(plan: EncodePlan) -> list[str]:
+    """What reads the source: its file, or the test pictures."""
+    return _synthetic_input(plan) if plan.input_path is None else file_input(plan.input_path, plan.threads)
+
+
+def file_input(path: Path, threads: int) -> list[str]:
+    """What reads a file that may be a stranger's."""
     return [
         *("-protocol_whitelist", ",".join(MEDIA_PROTOCOLS), "-format_whitelist", ",".join(MEDIA_FORMATS)),
-        *("-max_pixels", str(MAX_PIXELS), "-threads", str(plan.threads)),
+        *("-max_pixels", str(MAX_PIXELS), "-threads", str(threads)),
         *("-i", f"file:{path}"),  # the prefix keeps a name with a colon from being read as a protocol
     ]
 

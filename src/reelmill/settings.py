@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from reelmill.domain.label import check_labels, parse_labels
+from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.quantity import parse_retention, parse_size
+from reelmill.domain.scenario import Scenario
 from reelmill.domain.tenant import MOST_QUEUED
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
@@ -45,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     the URL with which a worker joins; the bus of `up --fleet` listens on ``bus_host``:``bus_port``. ``retention``,
     ``min_free`` and ``engine_memory`` are written as people do. ``max_queued`` is for each queue, 0 for no limit.
     ``public_url`` is where workers on other machines reach the API; empty for where it listens. A worker without a
-    ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs.
+    ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs. ``scenarios`` are tables by
+    their names, see `own_scenarios`.
     """
 
     master: str = DEFAULT_MASTER
@@ -77,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_queued: int = 5_000_000
     public_url: str = ""
     cache_size: str | int | float = "10GB"
+    scenarios: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -101,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError(f"retention is {self.retention}; it must be 1m or longer, or forever")
         _ = self.min_free_bytes  # says what is wrong with it
         _ = self.cache_bytes
+        _ = self.own_scenarios
         _check_public_url(self.public_url)
         if 0 < (self.engine_memory_bytes or 0) < LEAST_ENGINE_MEMORY:
             advice = "it must be 64MB or more, 0 for no limit, or auto"
@@ -136,6 +141,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError(f"cache-size: {error}") from error
 
     @property
+    def own_scenarios(self) -> dict[str, Scenario]:
+        """The scenarios of the tables, whole and checked."""
+        try:
+            return read_scenarios(self.scenarios)
+        except InvalidField as error:
+            raise SettingsError(f"settings: {error}") from error
+
+    @property
     def engine_memory_bytes(self) -> int | None:
         """How much memory each engine may take; 0 is any amount, None a share of the machine's."""
         if self.engine_memory == "auto":
@@ -150,7 +163,11 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
     """The settings that hold now; SettingsError naming the place of a wrong one. A flag that is None was not given."""
     values: dict[str, Any] = {}
     for path in (user_file(), PROJECT_FILE):
-        values |= _read_file(path)
+        read = _read_file(path)
+        own, added = values.get("scenarios"), read.get("scenarios")
+        if isinstance(own, dict) and isinstance(added, dict):  # a project adds to what a user has
+            read["scenarios"] = {**own, **added}
+        values |= read
     values |= _read_environment(os.environ if environment is None else environment)
     values |= {name: value for name, value in flags.items() if value is not None}
     if flags.get("store") is not None and not flags["store"].strip():  # SQLite would be a farm without its jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ import typer.main
 from reelmill.bus.memory import MemoryBus
 from reelmill.cli.commands import app
 from reelmill.clock import SystemClock
+from reelmill.domain.own_scenarios import read_scenarios
+from reelmill.domain.picture import Picture
+from reelmill.domain.rate_control import RateControl
 from reelmill.domain.request import RequestedParameters
+from reelmill.domain.scenario import Scenario
+from reelmill.domain.sound import Sound
 from reelmill.launcher.options import read_plan
 from reelmill.launcher.plan import plan_jobs
 from reelmill.master.api.app import create_app
@@ -66,6 +72,18 @@ def test_the_examples_of_the_workload_page_are_read(tmp_path: Path) -> None:
     listed = read_plan(manifest=str(tmp_path / "example.csv"), spool=tmp_path / "spool")
     jobs = [(job.parameters.input, job.labels) for job in plan_jobs(listed)]
     assert [("in/one.mov", {"show": "evening"}), ("in/two.mov", {"show": "evening"})] == jobs
+
+
+def test_the_scenarios_of_the_docs_are_scenarios() -> None:
+    """docs/renditions.md names each field, and its example is one that a master takes."""
+    page = (ROOT / "docs" / "renditions.md").read_text()
+    [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    own = read_scenarios(tomllib.loads(example)["scenarios"])
+    assert ["archive", "archive-small", "social"] == list(own)
+    groups = {"rate": RateControl, "picture": Picture, "audio": Sound}
+    fields = [name for name in Scenario.__struct_fields__ if name not in ("name", *groups)]
+    fields += [f"{group}.{name}" for group, kind in groups.items() for name in kind.__struct_fields__]
+    assert [] == [name for name in fields if f"`{name}`" not in page]
 
 
 def test_the_readme_names_only_options_that_there_are() -> None:

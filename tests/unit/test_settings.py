@@ -270,3 +270,14 @@ def test_a_retention_without_a_unit_is_refused_wherever_it_stands(places: Places
     places.set(REELMILL_RETENTION="90")
     with pytest.raises(SettingsError, match=words):
         load_settings({})
+
+
+def test_a_project_adds_scenarios_to_those_of_the_user(places: Places) -> None:
+    """Of two with one name the project's counts; what is wrong with one names its table."""
+    places.user.write_text("[scenarios.a]\nextends = '720p30-h264'\n[scenarios.b]\nextends = '720p30-h264'")
+    places.project.write_text("[scenarios.b]\nextends = '480p30-h264'\n[scenarios.c]\nextends = 'a'")
+    own = load_settings({}).own_scenarios
+    assert {"a": 720, "b": 480, "c": 720} == {name: scenario.height for name, scenario in own.items()}
+    places.project.write_text("[scenarios.c]\nextends = 'd'")
+    with pytest.raises(SettingsError, match=r"scenarios\.c\.extends: names an unknown scenario 'd'"):
+        load_settings({})

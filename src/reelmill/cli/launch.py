@@ -14,7 +14,7 @@ from reelmill.cli import launch_options as given
 from reelmill.cli.launch_plan import show_plan
 from reelmill.cli.launch_run import end_launch, run_until_stopped, say_how_to_go_on, show_outcome
 from reelmill.cli.master_client import MasterOption, master_url
-from reelmill.errors import ReelmillError
+from reelmill.errors import ReelmillError, UsageError
 
 if TYPE_CHECKING:
     from reelmill.launcher.options import LaunchOptions
@@ -101,12 +101,37 @@ _PLAN_OPTIONS = (
 
 def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
     """The options of a new launch, and its master."""
-    from reelmill.launcher.checks import CHECKS
-    from reelmill.launcher.options import LaunchOptions, new_launch_id, read_name, read_plan
+    from reelmill.launcher.options import LaunchOptions, new_launch_id, read_name
 
     url, launch_id = master_url(typed["master"]), new_launch_id()
+    try:
+        plan = _read_plan(typed, url, launch_id)
+    except UsageError as error:
+        if "scenario" not in str(error) or not _learn_scenarios(url):
+            raise
+        plan = _read_plan(typed, url, launch_id)
+    options = LaunchOptions(plan=plan, launch_id=launch_id, name=read_name(typed["name"]), output=typed["output"])
+    return _read_delivery(options, typed), url
+
+
+def _learn_scenarios(url: str) -> bool:
+    """Whether the farm knows scenarios of its own that are news here."""
+    import asyncio
+
+    from reelmill.launcher.farm_scenarios import learn_scenarios
+
+    try:
+        return asyncio.run(learn_scenarios(url))
+    except ReelmillError:  # what was wrong before is what is said
+        return False
+
+
+def _read_plan(typed: dict[str, Any], url: str, launch_id: str) -> LaunchPlan:
+    from reelmill.launcher.checks import CHECKS
+    from reelmill.launcher.options import read_plan
+
     has_inputs = typed["input_path"] is not None or typed["manifest"] is not None
-    plan = read_plan(
+    return read_plan(
         count=typed["count"],
         scenario=typed["scenario"],
         queue=typed["queue"],
@@ -127,8 +152,6 @@ def _read_new(typed: dict[str, Any]) -> tuple[LaunchOptions, str]:
         is_done=_see_outputs(url) if typed["skip_existing"] and has_inputs else None,
         spool=_choose_spool(typed, launch_id),
     )
-    options = LaunchOptions(plan=plan, launch_id=launch_id, name=read_name(typed["name"]), output=typed["output"])
-    return _read_delivery(options, typed), url
 
 
 def _say_nothing_to_do(plan: LaunchPlan, display: Display) -> None:

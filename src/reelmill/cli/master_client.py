@@ -25,11 +25,17 @@ MasterOption = Annotated[
 
 
 def master_url(flag: str | None) -> str:
-    """The master's URL: the flag, REELMILL_MASTER, MASTER_URL, reelmill.toml, the user's file, or this machine."""
+    """The master's URL: the flag, REELMILL_MASTER, MASTER_URL, reelmill.toml, the user's file, or this machine.
+
+    The scenarios of the settings are known from now on, too.
+    """
+    from reelmill.domain.scenario import use_scenarios
     from reelmill.launcher.client import check_url
     from reelmill.settings import load_settings
 
-    return check_url(load_settings({"master": flag}).master)
+    settings = load_settings({"master": flag})
+    use_scenarios(settings.own_scenarios)
+    return check_url(settings.master)
 
 
 def call_master(flag: str | None, work: Callable[[MasterClient], Awaitable[T]]) -> T:

@@ -12,7 +12,7 @@ from reelmill.domain.capability import Capabilities, Needs, can_run, encodes, un
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import describe
 from reelmill.domain.node import Node
-from reelmill.domain.scenario import find_scenario
+from reelmill.domain.scenario import Scenario, find_scenario
 from reelmill.domain.tenant import Tenant
 
 _WAITING = ("queued", "retrying")
@@ -131,19 +131,26 @@ class Outlook:
 
     def __init__(self, nodes: Sequence[Capabilities]) -> None:
         self._nodes = nodes
-        self._judged: dict[tuple[str, str, tuple[tuple[str, str], ...]], str | None] = {}
+        self._judged: dict[tuple[str, str, tuple[tuple[str, str], ...], Scenario | None], str | None] = {}
 
     def block(self, job: Job) -> str | None:
         """Why no node that is online can ever run the job; None when one can, or the job does not wait for one."""
-        return self.block_of(job.status, job.engine, job.scenario, tuple(job.node_labels.items()))
+        return self.block_of(job.status, job.engine, job.scenario, tuple(job.node_labels.items()), job.definition)
 
-    def block_of(self, status: str, engine: str, scenario: str, node_labels: tuple[tuple[str, str], ...]) -> str | None:
+    def block_of(
+        self,
+        status: str,
+        engine: str,
+        scenario: str,
+        node_labels: tuple[tuple[str, str], ...],
+        definition: Scenario | None,
+    ) -> str | None:
         """The same of a job of which only this is known."""
         if status not in _WAITING:
             return None
-        key = (engine, scenario, node_labels)
+        key = (engine, scenario, node_labels, definition)
         if key not in self._judged:
-            found = find_scenario(scenario)
+            found = definition or find_scenario(scenario)
             encoder = found.encoder_needed(found.usual_container)
             self._judged[key] = find_block(self._nodes, Needs(engine, encoder, found.cost, node_labels=node_labels))
         return self._judged[key]

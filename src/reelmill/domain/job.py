@@ -10,6 +10,7 @@ from reelmill.domain.capability import Needs
 from reelmill.domain.chunk import Chunk, ChunkPlan
 from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
+from reelmill.domain.scenario import Scenario
 
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
 Queue = Literal["live", "default", "batch"]
@@ -101,6 +102,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str | None
     """Hash of what was asked for; present with a key, to tell a repeat from another job under the same key."""
     parent_id: str | None = None
+    definition: Scenario | None = None
+    """What the scenario is, when it is not a built-in one: the job runs as it was accepted, whatever settings say."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -123,6 +126,8 @@ class Job(msgspec.Struct, frozen=True):
     created_at: float
     parent_id: str | None = None
     """Of a chunk, the job that it is a part of."""
+    definition: Scenario | None = None
+    """What its scenario was when it was accepted; None for a built-in one."""
     attempt: int = 0
     """The token of the current or last attempt; rises by one with each assignment and never falls."""
     failures: int = 0

@@ -17,7 +17,7 @@ from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
 from reelmill.domain.rendition import check_output
-from reelmill.domain.scenario import Scenario, find_scenario
+from reelmill.domain.scenario import Scenario, find_built_in, find_scenario
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 
@@ -86,6 +86,7 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
         confidence=request.confidence,
         idempotency_key=request.idempotency_key,
         fingerprint=_fingerprint(request),
+        definition=None if find_built_in(scenario.name) else scenario,
     )
 
 

@@ -66,11 +66,12 @@ class Scenario(msgspec.Struct, frozen=True):
         return self.rate.follows_bitrate
 
     def encoder_needed(self, container: Container) -> str:
-        """What an engine must be able to do, as `Needs.codec` says it: the codec, and how far beyond the plain ones."""
-        is_plain = container.name in _PLAIN_CONTAINERS and all(
-            getattr(self, name) == default for name, default in _PLAIN.items()
-        )
-        return self.codec if is_plain and self.fps == int(self.fps) else with_feature(self.codec, OPTIONS)
+        """What an engine must be able to do, as `Needs.codec` says it: the codec, and whether more than a plain one.
+
+        Plain are the built-in scenarios in the containers that every version knows.
+        """
+        is_plain = container.name in _PLAIN_CONTAINERS and CATALOGUE.get(self.name) == self
+        return self.codec if is_plain else with_feature(self.codec, OPTIONS)
 
     @property
     def usual_container(self) -> Container:
@@ -82,14 +83,6 @@ OPTIONS = "options"
 """The feature of engines that do all that a scenario may ask of one file beyond size, rate, codec and bitrate."""
 
 _PLAIN_CONTAINERS = ("mp4", "mkv")
-_PLAIN: Mapping[str, object] = {
-    name: default
-    for name, default in zip(
-        Scenario.__struct_fields__[-len(Scenario.__struct_defaults__) :], Scenario.__struct_defaults__, strict=True
-    )
-    if name != "container"
-}
-
 
 _M = 1_000_000
 _SIZES = {  # name: width, height, usual bit/s low and high, CPU units
@@ -123,10 +116,50 @@ _BY_LOWER_NAME = {
 }
 
 
+ScenarioSource = Literal["built-in", "settings"]
+_own: dict[str, Scenario] = {}
+
+
+def use_scenarios(own: Mapping[str, Scenario]) -> None:
+    """Let this process know these besides the built-in ones: a process serves one farm, whose settings name them."""
+    _own.clear()
+    _own.update(own)
+
+
+def known_scenarios() -> dict[str, Scenario]:
+    """All that this process knows, by name."""
+    return {**CATALOGUE, **_own}
+
+
+def find_built_in(name: str) -> Scenario | None:
+    """The built-in scenario of that name, in any case and with 2160p for 4K."""
+    return CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower())
+
+
 def find_scenario(name: str) -> Scenario:
     """The scenario of that name, in any case and with 2160p for 4K; NotFound with the nearest name otherwise."""
-    scenario = CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower())
+    scenario = find_built_in(name) or _own.get(name)
+    if scenario is None:
+        scenario = next((one for own, one in _own.items() if own.lower() == name.lower()), None)
     if scenario is None:
         hint = "`reelmill scenarios list` shows them all"
-        raise NotFound(f"{unknown_name('scenario', name, CATALOGUE)} ({hint})")
+        raise NotFound(f"{unknown_name('scenario', name, known_scenarios())} ({hint})")
     return scenario
+
+
+def source_of(scenario: Scenario) -> ScenarioSource:
+    """Where this process has it from."""
+    return "settings" if find_built_in(scenario.name) is None else "built-in"
+
+
+def usual_preset(codec: object) -> str:
+    """The preset of the built-in scenarios of that codec; empty when there is none."""
+    return _PRESET.get(str(codec), "")
+
+
+def usual_cost(scenario: Scenario) -> int:
+    """CPU units by the size of the picture and the codec, as the built-in scenarios have it."""
+    pixels = scenario.width * scenario.height
+    by_size = sorted((width * height, units) for width, height, _, _, units in _SIZES.values())
+    most, units = next(((size, units) for size, units in by_size if pixels <= size), by_size[-1])
+    return math.ceil(units * max(1.0, pixels / most) * _COST_FACTOR[scenario.codec])

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from reelmill.domain.quantity import format_size
-from reelmill.domain.scenario import CATALOGUE
+from reelmill.domain.scenario import known_scenarios
 from reelmill.errors import ReelmillError
 from reelmill.launcher.answers import NodeState, NodeStates
 from reelmill.launcher.client import MasterClient
@@ -176,7 +176,7 @@ def _add(band: Band, per_second: Sample, seconds: float) -> Band:
 
 def _add_work(band: Band, scenario: str, past: History, largest: int, *, count: int, seconds: float) -> Band:
     """Unit seconds: a job holds as many units as its scenario costs, or all of the largest node."""
-    found = CATALOGUE.get(scenario)
+    found = known_scenarios().get(scenario)
     units = min(found.cost if found is not None else 1, max(largest, 1))
     low, high = (past.encode.percentile(at) * seconds + past.rest.percentile(at) * count for at in (_LOW, _HIGH))
     return Band(band.low + units * low, band.high + units * high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
-from reelmill.domain.scenario import CATALOGUE, find_scenario
+from reelmill.domain.scenario import find_scenario, known_scenarios
 from reelmill.domain.suggestion import unknown_name
 from reelmill.errors import InvalidField, NotFound
 from reelmill.launcher.quantities import Said, read_weight, shown
@@ -57,7 +57,7 @@ def _find_dimension(names: Sequence[str], kinds: Sequence[str]) -> str:
         if _is_scenario(name):
             fits[name].append("scenario")
         if not fits[name]:
-            everything = [*kinds, *QUEUES, *PRIORITIES, *ENGINES, *CATALOGUE]
+            everything = [*kinds, *QUEUES, *PRIORITIES, *ENGINES, *known_scenarios()]
             raise InvalidField(MIX, unknown_name("name", name, everything) + _which(kinds))
     shared = [dimension for dimension in (*known, "scenario") if all(dimension in fit for fit in fits.values())]
     if not shared:

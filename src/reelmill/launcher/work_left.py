@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from reelmill.domain.scenario import CATALOGUE
+from reelmill.domain.scenario import known_scenarios
 from reelmill.errors import ReelmillError
 from reelmill.launcher.answers import LaunchState, OpenJob, OpenJobs
 from reelmill.launcher.client import MasterClient
@@ -33,7 +33,7 @@ def weigh(jobs: Sequence[OpenJob]) -> float:
 
 
 def _cost(scenario: str) -> int:
-    found = CATALOGUE.get(scenario)
+    found = known_scenarios().get(scenario)
     return found.cost if found is not None else 1
 
 

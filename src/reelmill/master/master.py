@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from reelmill.bus.protocol import Bus
 from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
+from reelmill.domain.scenario import use_scenarios
 from reelmill.master.api.app import create_app
 from reelmill.master.attempt_cleaner import AttemptCleaner
 from reelmill.master.clock_watch import ClockWatch
@@ -46,6 +47,7 @@ class Master(Service):
         self, settings: Settings, store: Store, bus: Bus, clock: Clock, *, alone: bool, gate: Gate | None = None
     ) -> None:
         """``alone`` says that the only worker lives in this very process."""
+        use_scenarios(settings.own_scenarios)
         self.farm = Farm(
             store=store,
             bus=bus,

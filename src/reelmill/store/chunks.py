@@ -39,6 +39,7 @@ def insert_chunks(tx: Tx, parent: Job, plan: ChunkPlan, now: float) -> None:
             idempotency_key=None,
             fingerprint=None,
             parent_id=parent.id,
+            definition=parent.definition,
         )
         for piece in plan.chunks
     ]

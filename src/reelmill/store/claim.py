@@ -213,7 +213,7 @@ def _reserves(tx: Tx, waiting: Waiting, offer: Offer, now: float) -> bool:
 def _grant(job: Job, engine: str, units: int, lease_seconds: float) -> Grant:
     return Grant(
         key=AttemptKey(job.id, job.attempt),
-        scenario=find_scenario(job.scenario),
+        scenario=job.definition or find_scenario(job.scenario),
         engine=engine,
         parameters=job.parameters,
         units=units,

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from reelmill.domain.chunk import ChunkPlan
 from reelmill.domain.job import Job, NewJob, Parameters, Result, order_rank
+from reelmill.domain.scenario import Scenario
 from reelmill.store.schema import jobs
 
 JOB_FIELDS: tuple[str, ...] = Job.__struct_fields__
@@ -21,11 +22,13 @@ _labels = msgspec.json.Decoder(dict[str, str])
 _confidence = msgspec.json.Decoder(str | int | float)
 _result = msgspec.json.Decoder(Result)
 _chunk_plan = msgspec.json.Decoder(ChunkPlan)
+read_definition = msgspec.json.Decoder(Scenario).decode
 _DECODERS = {
     JOB_FIELDS.index("parameters"): _parameters.decode,
     JOB_FIELDS.index("labels"): _labels.decode,
     JOB_FIELDS.index("node_labels"): _labels.decode,
     JOB_FIELDS.index("confidence"): _confidence.decode,
+    JOB_FIELDS.index("definition"): read_definition,
     JOB_FIELDS.index("result"): _result.decode,
     JOB_FIELDS.index("chunk_plan"): _chunk_plan.decode,
 }
@@ -54,6 +57,7 @@ NEW_ROW_COLUMNS = (
     "confidence",
     "created_at",
     "parent_id",
+    "definition",
     "attempt",
     "failures",
     "crashes",
@@ -93,6 +97,7 @@ def new_row(job: NewJob, sequence_number: int, launch_id: str | None, lane_id: i
         _text(job.confidence) if job.confidence is not None else None,
         now,
         job.parent_id,
+        _text(job.definition) if job.definition is not None else None,
         0,
         0,
         0,

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -84,6 +84,7 @@ jobs = Table(
     Column("confidence", Text),
     Column("created_at", _Double, nullable=False),
     Column("parent_id", Text),
+    Column("definition", Text),  # of a scenario that is not built in, as it was when the job was accepted
     Column("attempt", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),

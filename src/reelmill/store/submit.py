@@ -186,6 +186,7 @@ def _stored_job(job: NewJob, sequence_number: int, launch_id: str | None, now: f
         node_labels=job.node_labels,
         confidence=job.confidence,
         created_at=now,
+        definition=job.definition,
     )
 
 

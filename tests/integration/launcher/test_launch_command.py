@@ -15,7 +15,8 @@ import sys
 import termios
 from pathlib import Path
 
-from tests.integration.launcher.conftest import Farm
+from reelmill.domain.scenario import use_scenarios
+from tests.integration.launcher.conftest import Farm, running_farm
 
 Process = asyncio.subprocess.Process
 
@@ -54,6 +55,19 @@ async def test_no_master_is_one_line_and_exit_1(tmp_path: Path) -> None:
             assert (process.returncode, out) == (1, b"")
             assert err.decode() == f"error: nothing answers at {url}; {advice}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_scenario_that_only_the_farm_knows_is_asked_for_there(tmp_path: Path) -> None:
+    """No file here has it; the farm's own settings do. One that nobody knows is an error with exit 2."""
+    async with running_farm(tmp_path, scenarios={"mine": {"extends": "720p30-h264", "fps": 24}}) as farm:
+        process = await start(tmp_path, "--count", "3", "--master", farm.url, "--scenario", "mine")
+        out, err = await process.communicate()
+        assert process.returncode == 0, err
+        assert ["mine"] * 3 == [job.scenario for job in await farm.jobs()]
+        process = await start(tmp_path, "--count", "3", "--master", farm.url, "--scenario", "yours")
+        out, err = await process.communicate()
+        assert (2, b"", True) == (process.returncode, out, b"unknown scenario 'yours'" in err)
+    use_scenarios({})
 
 
 async def test_without_a_terminal_words_go_to_stderr_as_plain_lines(farm: Farm, tmp_path: Path) -> None:

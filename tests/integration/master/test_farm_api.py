@@ -17,8 +17,8 @@ from reelmill.bus.words import BEAT, GOODBYE, REPORT, Beat
 from reelmill.clock import SystemClock
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
-from reelmill.domain.scenario import CATALOGUE
-from reelmill.errors import StoreUnavailable
+from reelmill.domain.scenario import CATALOGUE, use_scenarios
+from reelmill.errors import SettingsError, StoreUnavailable
 from reelmill.master import reaper
 from reelmill.master.master import Master
 from reelmill.store.sqlite import SqliteStore
@@ -144,6 +144,27 @@ async def test_the_catalogue_is_shown(served: Served) -> None:
     assert list(CATALOGUE) == [scenario["name"] for scenario in listed["scenarios"]]
     assert 20 == listed["count"]
     assert "4K60-h264" == (await served.get("/scenarios/2160P60-H264"))["name"]
+
+
+async def test_scenarios_of_the_settings_are_shown_with_their_source(
+    make_settings: MakeSettings, store: SqliteStore
+) -> None:
+    """Behind the built-in ones; what is wrong with one is said before anything starts."""
+    mine = {"mine": {"extends": "720p30-h264", "rate": {"mode": "crf", "crf": 20}}}
+    bus = MemoryBus()
+    master = Master(make_settings(scenarios=mine), store, bus, SystemClock(), alone=False)
+    await master.start()
+    async with httpx2.AsyncClient(base_url=master.url, timeout=30) as client:
+        listed = (await client.get("/scenarios")).json()
+        refused = await client.post("/jobs", json={"scenario": "mine", "parameters": {"bitrate": "3M"}})
+    await master.stop()
+    await bus.stop()
+    use_scenarios({})
+    assert (21, "mine", "settings") == (listed["count"], *(listed["scenarios"][-1][key] for key in ("name", "source")))
+    assert {"built-in"} == {one["source"] for one in listed["scenarios"][:-1]}
+    assert (422, "parameters.bitrate") == (refused.status_code, refused.json()["field"])
+    with pytest.raises(SettingsError, match=r"scenarios\.mine\.extends: goes in a circle"):
+        make_settings(scenarios={"mine": {"extends": "mine"}})
 
 
 async def test_health_says_healthy_and_what_is_there(served: Served) -> None:

@@ -14,12 +14,12 @@ from reelmill.domain.explanation import Outlook
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Job, Parameters, Result
 from reelmill.domain.node import Node
-from reelmill.domain.scenario import Scenario
+from reelmill.domain.scenario import Scenario, ScenarioSource, source_of
 from reelmill.domain.tenant import Tenant
 from reelmill.store.lanes import read_node_labels
 from reelmill.store.launches import Launch, LaunchTimings
 from reelmill.store.listing import LogEntry, Transition
-from reelmill.store.rows import JSON_FIELDS
+from reelmill.store.rows import JSON_FIELDS, read_definition
 
 
 def to_time(seconds: float | None) -> datetime | None:
@@ -76,7 +76,7 @@ class JobAnswer(msgspec.Struct, frozen=True):
 
 JOB_FIELDS: tuple[str, ...] = JobAnswer.__struct_fields__
 _STORED_FIELDS = tuple(name for name in JOB_FIELDS if name != "blocked")
-_DECIDE_BLOCKED = ("status", "engine", "scenario", "node_labels")
+_DECIDE_BLOCKED = ("status", "engine", "scenario", "node_labels", "definition")
 _TIMES = frozenset({"created_at", "assigned_at", "started_at", "completed_at", "eligible_at"})
 _TIME_PLACES = [place for place, name in enumerate(_STORED_FIELDS) if name in _TIMES]
 
@@ -113,9 +113,11 @@ class RowEncoder:
         shown: list[msgspec.Struct] = []
         for _, *values in rows:
             if self._blocked is not None:
-                status, engine, scenario, node_labels = values[-4:]
-                del values[-4:]
-                values[self._blocked] = outlook.block_of(status, engine, scenario, read_node_labels(node_labels))
+                status, engine, scenario, labels, written = values[-len(_DECIDE_BLOCKED) :]
+                del values[-len(_DECIDE_BLOCKED) :]
+                definition = None if written is None else read_definition(written)
+                block = outlook.block_of(status, engine, scenario, read_node_labels(labels), definition)
+                values[self._blocked] = block
             for place, change in self._changes:
                 if values[place] is not None:
                     values[place] = change(values[place])
@@ -296,8 +298,20 @@ class TenantsAnswer(msgspec.Struct, frozen=True):
     count: int
 
 
+class ScenarioAnswer(Scenario, frozen=True, kw_only=True):
+    """A scenario, and where it comes from: the program, or the settings of the master that answers."""
+
+    source: ScenarioSource
+
+
+def answer_scenario(scenario: Scenario) -> ScenarioAnswer:
+    """The scenario as the API shows it."""
+    fields = (getattr(scenario, name) for name in Scenario.__struct_fields__)
+    return ScenarioAnswer(*fields, source=source_of(scenario))
+
+
 class ScenariosAnswer(msgspec.Struct, frozen=True):
-    scenarios: list[Scenario]
+    scenarios: list[ScenarioAnswer]
     count: int
 
 

@@ -15,7 +15,7 @@ from reelmill import __version__
 from reelmill.domain.explanation import LaunchExplanation
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.node import Node
-from reelmill.domain.scenario import CATALOGUE, Scenario, find_scenario
+from reelmill.domain.scenario import find_scenario, known_scenarios
 from reelmill.domain.tenant import Tenant, check_limit, check_tenant
 from reelmill.errors import Conflict, InvalidField, NotFound, Unavailable
 from reelmill.master.api.answers import (
@@ -26,10 +26,12 @@ from reelmill.master.api.answers import (
     LaunchTimingsAnswer,
     NodeAnswer,
     NodesAnswer,
+    ScenarioAnswer,
     ScenariosAnswer,
     TenantsAnswer,
     answer_launch,
     answer_node,
+    answer_scenario,
 )
 from reelmill.master.api.dependency import TheFarm, TheTroubles, TheWarnings
 from reelmill.master.api.jobs import body
@@ -228,12 +230,13 @@ class ScenariosController(Controller):
     @get("/", sync_to_thread=False)
     def list(self) -> ScenariosAnswer:
         """List the scenarios that a job may name."""
-        return ScenariosAnswer(scenarios=list(CATALOGUE.values()), count=len(CATALOGUE))
+        known = [answer_scenario(scenario) for scenario in known_scenarios().values()]
+        return ScenariosAnswer(scenarios=known, count=len(known))
 
     @get("/{name:str}", sync_to_thread=False)
-    def show(self, name: FromPath[str]) -> Scenario:
+    def show(self, name: FromPath[str]) -> ScenarioAnswer:
         """Show one scenario."""
-        return find_scenario(name)
+        return answer_scenario(find_scenario(name))
 
 
 def _disk_troubles(farm: Farm) -> list[str]:

@@ -52,6 +52,7 @@ def launch(
     quality: given.Quality = None,
     quality_sample: given.QualitySample = None,
     quality_min: given.QualityMin = None,
+    verify: given.Verify = None,
     manifest: given.Manifest = None,
     to: given.OutputName = None,
     skip_existing: given.SkipExisting = False,
@@ -95,7 +96,7 @@ def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
 _PLAN_OPTIONS = (
     "count", "scenario", "queue", "priority", "engine", "duration", "bitrate", "input_path", "seed", "tenant",
     "node_label", "name", "mix", "workload", "manifest", "to", "skip_existing",
-    "quality", "quality_sample", "quality_min",
+    "quality", "quality_sample", "quality_min", "verify",
 )  # fmt: skip
 
 

@@ -98,6 +98,10 @@ QualitySample = Annotated[
 QualityMin = Annotated[
     str | None, typer.Option(metavar="SCORE", help="Fail jobs whose output is below this on average.")
 ]
+Verify = Annotated[
+    str | None,
+    typer.Option(metavar="DEPTH", help="Decode each output before it counts: its ends, or full.", show_default="ends"),
+]
 Mix = Annotated[
     list[str] | None,
     typer.Option(

@@ -15,6 +15,8 @@ from reelmill.domain.scenario import Scenario
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
 Queue = Literal["live", "default", "batch"]
 Priority = Literal["high", "medium", "low"]
+VerifyDepth = Literal["ends", "full"]
+"""How much of an output is decoded before it counts: its first and last pictures, or all of it."""
 EngineChoice = Literal["auto", "ffmpeg", "gstreamer"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -39,8 +41,7 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     ``input`` and ``output`` are paths relative to the media root. Without an ``input`` the job is synthetic:
     the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
-    ``chunk`` seconds; ``piece`` is what one of those encodes of it.
-    the engine's own test source is encoded for ``duration`` seconds. ``quality`` is measured behind the encode, of
+    ``chunk`` seconds; ``piece`` is what one of those encodes of it. ``quality`` is measured behind the encode, of
     every ``quality_sample``-th frame, and must reach ``quality_min`` on average.
     """
 
@@ -55,6 +56,7 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     quality: Metric | None = None
     quality_sample: int = 1
     quality_min: float | None = None
+    verify: VerifyDepth = "ends"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from reelmill.domain.capability import Needs
 from reelmill.domain.container import container_of_name
-from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue
+from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue, VerifyDepth
 from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
 from reelmill.domain.media_path import check_media_path
 from reelmill.domain.plain_text import check_plain
@@ -41,6 +41,7 @@ class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     quality: Metric | None = None
     quality_sample: int = 1
     quality_min: float | None = None
+    verify: VerifyDepth = "ends"
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -123,6 +124,7 @@ def _check_parameters(
         quality=asked.quality,
         quality_sample=asked.quality_sample,
         quality_min=asked.quality_min,
+        verify=asked.verify,
     )
 
 

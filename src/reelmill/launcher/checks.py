@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 import msgspec
 
+from reelmill.domain.job import VerifyDepth
 from reelmill.domain.quality import METRICS, Metric
 from reelmill.domain.suggestion import unknown_name
 from reelmill.launcher.quantities import Said, shown
@@ -17,6 +19,7 @@ class Checks(msgspec.Struct, frozen=True, omit_defaults=True):
     quality: Metric | None = None
     quality_sample: int = 1
     quality_min: float | None = None
+    verify: VerifyDepth = "ends"
 
 
 NO_CHECKS = Checks()
@@ -32,6 +35,7 @@ def read_checks(said: Mapping[str, Said], otherwise: Checks = NO_CHECKS) -> Chec
         quality=_read_metric(said["quality"]) if "quality" in said else otherwise.quality,
         quality_sample=_read_sample(said["quality_sample"]) if "quality_sample" in said else otherwise.quality_sample,
         quality_min=_read_number(said["quality_min"]) if "quality_min" in said else otherwise.quality_min,
+        verify=_read_depth(said["verify"]) if "verify" in said else otherwise.verify,
     )
 
 
@@ -39,6 +43,13 @@ def _read_metric(said: Said) -> Metric:
     if said.value not in METRICS:
         raise said.refuse(unknown_name("metric", str(said.value)[:60], METRICS))
     return said.value
+
+
+def _read_depth(said: Said) -> VerifyDepth:
+    for depth in get_args(VerifyDepth):
+        if said.value == depth:
+            return depth
+    raise said.refuse(unknown_name("depth", str(said.value)[:60], get_args(VerifyDepth)))
 
 
 def _read_sample(said: Said) -> int:

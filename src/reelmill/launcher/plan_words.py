@@ -44,6 +44,7 @@ def _describe_kind(kind: JobKind) -> list[Row]:
         ("duration", "of the input" if kind.duration is None else _spread(kind.duration, lambda value: f"{value:g} s")),
         ("bitrate", _bitrate(kind)),
         *([("input", _input(kind.input))] if kind.input else []),
+        *([("verify", "all is decoded")] if kind.checks.verify == "full" else []),
         *([("quality", _quality(kind.checks))] if kind.checks.quality is not None else []),
     ]
 

@@ -20,6 +20,7 @@ from reelmill.domain.quality import Quality, judge
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import attempt_output, hash_and_sync
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
+from reelmill.worker.decode import decode_whole
 from reelmill.worker.depot import Depot
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
@@ -119,9 +120,11 @@ class Attempt:
         plan = make_plan(self.grant, source, input_path, folder / "output")
         plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
         ended = await self._encode(plan)
-        if parameters.quality is None:
+        if parameters.quality is None and parameters.verify == "ends":
             self.free_room()
         result = await self._verify(plan, ended, target)
+        if parameters.verify == "full":
+            await self._decode(plan)
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
         self.free_room()
         await depot.deliver(key, plan.output_path, result.sha256, result.size_bytes)
@@ -180,6 +183,17 @@ class Attempt:
         if self._is_paused:
             process.pause()
         return process
+
+    async def _decode(self, plan: EncodePlan) -> None:
+        limit = time_limit(self.grant.parameters, plan)
+        failure = await decode_whole(
+            self._workshop.engines.get("ffmpeg"),
+            plan.output_path,
+            plan.threads,
+            lambda argv, on_line: self._make_process(argv, limit, on_line),
+        )
+        if failure is not None:
+            raise AttemptFailed(failure)
 
     async def _measure(self, plan: EncodePlan) -> Quality | None:
         parameters = self.grant.parameters

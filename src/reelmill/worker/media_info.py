@@ -50,6 +50,8 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     pixel_format: str = ""
     dynamic_range: DynamicRange = "sdr"
     interlaced: bool = False
+    ends_decode: bool = True
+    """False when frames were counted and the first or the last pictures could not be decoded."""
 
     @property
     def is_hdr(self) -> bool:

@@ -12,6 +12,8 @@ import os
 import resource
 import stat
 import sys
+import time
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple, cast
 
@@ -44,6 +46,8 @@ _ADDRESS_SPACE = 2 * 1024**3
 _OPEN_FILES = 64
 _PACKETS_TO_A_PICTURE = 64
 _PIECE_BYTES = 1 << 20
+_FIRST_PICTURES = 25
+_DECODE_SECONDS = 5.0
 _DYNAMIC_RANGES: dict[int, DynamicRange] = {16: "pq", 18: "hlg"}  # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 _WEBM, _EBML_HEAD_BYTES = b"\x42\x82\x84webm", 64
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
@@ -104,7 +108,7 @@ def answer(request: ProbeRequest) -> ProbeReply:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  a FIFO would block, a device would not end
             return ProbeReply(failure=input_failure.IS_FOLDER)
         with _open(path) as container:
-            reply = _look(container, request.count_frames)
+            reply = _look(container, path, request.count_frames)
         if reply.info is not None and reply.info.container == "matroska" and _is_webm(path):
             reply = ProbeReply(msgspec.structs.replace(reply.info, container="webm"))
         if reply.failure == input_failure.INVALID and _claims_too_many_pixels(path):
@@ -116,11 +120,12 @@ def answer(request: ProbeRequest) -> ProbeReply:
         return ProbeReply(failure=_failure(path, error))
 
 
-def _open(path: str) -> InputContainer:
+def _open(path: str, more: Mapping[str, str] | None = None) -> InputContainer:
     options = {
         "protocol_whitelist": ",".join(MEDIA_PROTOCOLS),
         "format_whitelist": ",".join(MEDIA_FORMATS),
         "max_pixels": str(MAX_PIXELS),
+        **(more or {}),
     }
     # The prefix keeps a name with a colon from being read as a protocol.
     return av.open(f"file:{path}", options=options, metadata_errors="replace")
@@ -133,7 +138,7 @@ def _claims_too_many_pixels(path: str) -> bool:
         return any(stream.width * stream.height > MAX_PIXELS for stream in container.streams.video)
 
 
-def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
+def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeReply:
     films = (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
     video = next(films, None)
     if video is None:
@@ -157,6 +162,7 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
     first = _first_picture(container, video, rewind=count_frames)
     if first.encrypted:
         return ProbeReply(failure=input_failure.ENCRYPTED)
+    decodes = not count_frames or _ends_decode(path)
     info = MediaInfo(
         container=our_container_name(container.format.name),
         duration=duration,
@@ -174,8 +180,38 @@ def _look(container: InputContainer, count_frames: bool) -> ProbeReply:
         pixel_format=context.pix_fmt or "",
         dynamic_range=_DYNAMIC_RANGES.get(context.color_trc, "sdr"),
         interlaced=first.interlaced,
+        ends_decode=decodes,
     )
     return ProbeReply(info=info)
+
+
+def _ends_decode(path: str) -> bool:
+    """Whether the first pictures, and those from the last key picture on, can be decoded, as far as time allows."""
+    deadline = time.monotonic() + _DECODE_SECONDS
+    strict = {"err_detect": "explode"}  # else damage is drawn over
+    try:
+        with _open(path, strict) as container:
+            video = container.streams.video[0]
+            pictures = _decode(container, video, _FIRST_PICTURES, deadline)
+            if pictures < _FIRST_PICTURES or container.duration is None:
+                return pictures > 0
+        with _open(path, strict) as container:
+            video = container.streams.video[0]
+            container.seek(container.duration or 0)
+            return _decode(container, video, None, deadline) > 0
+    except DecoderNotFoundError:  # nothing is known, and the engine had an encoder
+        return True
+    except (FFmpegError, ValueError):
+        return False
+
+
+def _decode(container: InputContainer, video: VideoStream, most: int | None, deadline: float) -> int:
+    count = 0
+    for packet in container.demux(video):
+        count += len(packet.decode())
+        if (most is not None and count >= most) or (count and time.monotonic() > deadline):
+            break
+    return count
 
 
 def _codec_name(stream: AudioStream | SubtitleStream) -> str:

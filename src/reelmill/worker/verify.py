@@ -26,6 +26,8 @@ def verify(plan: EncodePlan, info: MediaInfo) -> Failure | None:
             return _wrong(f"its {what} is {found}, and {expected} was asked for")
     if abs(info.fps - plan.fps) > plan.fps * _FPS_SLACK:
         return _wrong(f"its frame rate is {info.fps:g}, and {plan.fps:g} was asked for")
+    if not info.ends_decode:
+        return _wrong("its first or last pictures cannot be decoded, and all of it was to be")
     return _check_audio(plan, info) or _check_length(plan, info)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import subprocess
 from collections.abc import Callable
@@ -13,13 +15,14 @@ from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.domain.job import Parameters
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
+from reelmill.worker.confinement import Confinement
 from reelmill.worker.engines.engine import EncodePlan, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine, file_input, source_input
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
 from reelmill.worker.inventory import Ffmpeg
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import EngineProcess
-from reelmill.worker.quality import IDENTICAL_DB, Comparison, MakeProcess, compare, measure
+from reelmill.worker.quality import IDENTICAL_DB, Comparison, MakeProcess, compare, comparison_of, measure
 from tests.footage import BIG_BUCK_BUNNY, BIKES, CARPHONE, CARPHONE_DISTORTED
 
 _PLAIN: dict[Metric, tuple[str, str]] = {
@@ -144,3 +147,43 @@ async def test_what_cannot_be_measured_is_no_number(ffmpeg: Ffmpeg, probe: Probe
     for found in (damaged, gone, missing, drawn):
         assert (None, None, None, None) == (found.mean, found.p5, found.worst, found.frames)
         assert found.reason
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_ten_minutes_take_no_more_memory_than_one(ffmpeg: Ffmpeg, probe: Probe, tmp_path: Path) -> None:
+    """Real footage, repeated: what is held is pictures under way, and a few numbers for each frame."""
+    peaks: list[int] = []
+    for minutes in (1, 10):
+        source = tmp_path / f"{minutes}.mp4"
+        repeat = ("-stream_loop", str(minutes * 6 - 1), "-i", str(BIKES), "-c", "copy", str(source))
+        subprocess.run([str(ffmpeg.path), "-v", "error", "-nostdin", *repeat], check=True)
+        plan = await plan_of(probe, source, tmp_path)
+        encode = ("-c:v", "libx264", "-preset", "ultrafast", "-y", f"file:{plan.output_path}")
+        argv = [str(ffmpeg.path), "-v", "error", "-nostdin", *source_input(plan), "-vf", filter_chain(plan), *encode]
+        subprocess.run(argv, check=True)
+        peak = PeakMemory(tmp_path)
+        found = await compare(FfmpegEngine(ffmpeg.path, {}), comparison_of(plan, "vmaf", 1), peak.make)
+        assert (None, minutes * 1500) == (found.reason, found.frames)
+        peaks.append(peak.bytes)
+    logging.getLogger(__name__).info("peak RSS: %d and %d MB", *(peak / 1e6 for peak in peaks))
+    assert peaks[1] < 1.25 * peaks[0]
+    assert peaks[1] < 500e6
+
+
+class PeakMemory:
+    """Makes a process that may take 1 GB, and looks at what it takes with every sign of life it gives."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.bytes = 0
+
+    def make(self, argv: list[str], on_line: Callable[[str], bool]) -> EngineProcess:
+        def look(line: str) -> bool:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                self.bytes = max(self.bytes, int(status.partition("VmHWM:")[2].split()[0]) * 1024)
+            return on_line(line)
+
+        process = EngineProcess(argv, on_line=look, cwd=self._folder, confinement=Confinement(1024**3))
+        return process

@@ -55,6 +55,7 @@ def only_kind(**options: Any) -> JobKind:
             "makes a list of jobs, which is kept",
         ),
         ({"tenant": "a b"}, "--tenant", "is not a tenant's name"),
+        ({"checks": {"verify": "ful"}}, "--verify", "did you mean 'full'"),
         ({"checks": {"quality": "vmfa"}}, "--quality", "did you mean 'vmaf'"),
         ({"checks": {"quality": "vmaf", "quality_sample": "1.5"}}, "--quality-sample", "not a whole number"),
         ({"checks": {"quality": "vmaf", "quality_sample": "0"}}, "--quality-sample", "out of range"),

@@ -84,6 +84,7 @@ class SimulatedNode:
         self._info, _ = self.like(node_id, f"simulated-{number}")
         self._held: set[AttemptKey] = set()
         self._claims = 0
+        self._pause = 0.0
         self.timings = Timings()
 
     def like(self, node_id: str, name: str) -> tuple[NodeInfo, Capabilities]:
@@ -101,7 +102,7 @@ class SimulatedNode:
         await asyncio.sleep(random.random() * _BEAT_SECONDS)
         while True:
             await self._beat()
-            await asyncio.sleep(_BEAT_SECONDS)
+            await asyncio.sleep(max(_BEAT_SECONDS, self._pause))
 
     async def _beat(self) -> bool:
         started = time.perf_counter()
@@ -112,6 +113,7 @@ class SimulatedNode:
             return False
         self.timings.beats.append(time.perf_counter() - started)
         self._held -= set(answer.drop)
+        self._pause = answer.pause_seconds
         return True
 
     async def work_forever(self) -> None:

@@ -101,8 +101,8 @@ SIMULATED = [
     _simulated(
         "any lane may be first",
         "store/claim",
-        "first = heapq.heappop(self._heads)",
-        "first = self._heads.pop()",
+        "waiting = heapq.heappop(heads)",
+        "waiting = heads.pop()",
     ),
     _simulated(
         "a job that kills its workers is tried for ever",

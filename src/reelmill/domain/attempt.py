@@ -104,7 +104,8 @@ class UnpublishedOutput(msgspec.Struct, frozen=True):
 class BeatAnswer(msgspec.Struct, frozen=True):
     """What the store says of a node's attempts: leases renewed, attempts to drop, renames to finish.
 
-    Of the renewed attempts, those that are ``paused`` must stand still, and the others must not.
+    Of the renewed attempts, those that are ``paused`` must stand still, and the others must not. The next beat may
+    wait for ``pause_seconds``: the more nodes there are, the longer.
     """
 
     lease_seconds: float
@@ -112,6 +113,7 @@ class BeatAnswer(msgspec.Struct, frozen=True):
     drop: list[AttemptKey]
     publish: list[UnpublishedOutput]
     paused: list[AttemptKey]
+    pause_seconds: float = 0.0
 
 
 class MediaLinks(msgspec.Struct, frozen=True):

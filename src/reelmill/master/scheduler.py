@@ -12,25 +12,26 @@ from reelmill.bus.words import CLAIM, GONE, ROOM, Claim, Room
 from reelmill.domain.attempt import Grant, Offer
 from reelmill.master.farm import Farm
 from reelmill.service import PeriodicService
-from reelmill.store.claim import claim, next_due
+from reelmill.store.claim import claim_each, next_due
 from reelmill.store.protocol import Tx
 from reelmill.store.transition import Rules
 
 _CHECK_SECONDS = 5.0
 """How often parked claims are tried again although nothing rang: a ring may be lost."""
 
-_AT_ONCE = 32
-"""Claims that share a commit."""
+_AT_ONCE = 128
+"""Claims that share a commit and its statements."""
 
 _LONGEST_WAIT = 60.0
 
 
 class _Parked:
-    """A claim that waits. ``served`` is done with the grants, or with none when its time is up."""
+    """A claim that waits ``until`` a time of the loop. ``served`` is done with the grants, or then with none."""
 
     def __init__(self, asked: Claim) -> None:
         self.offer = asked.offer
         self.number = asked.number
+        self.until = asyncio.get_running_loop().time() + min(asked.wait_seconds, _LONGEST_WAIT)
         self.served: asyncio.Future[list[Grant]] = asyncio.get_running_loop().create_future()
 
 
@@ -74,15 +75,16 @@ class Scheduler(PeriodicService):
         parked = self._parked[asked.offer.node_id] = _Parked(asked)
         self.wake()
         try:
-            done, _ = await asyncio.wait({parked.served}, timeout=min(asked.wait_seconds, _LONGEST_WAIT))
+            async with asyncio.timeout_at(parked.until):
+                return await asyncio.shield(parked.served)
+        except TimeoutError:
+            async with self._trying:  # a try under way may be about to grant it something
+                if self._parked.get(asked.offer.node_id) is parked:  # and not a newer claim of the same node
+                    self._answer_parked(asked.offer.node_id, [])
         except asyncio.CancelledError:  # nobody is to have the answer
             if self._parked.get(asked.offer.node_id) is parked:
                 del self._parked[asked.offer.node_id]
             raise
-        if not done:
-            async with self._trying:  # a try under way may be about to grant it something
-                if self._parked.get(asked.offer.node_id) is parked:  # and not a newer claim of the same node
-                    self._answer_parked(asked.offer.node_id, [])
         return await parked.served
 
     async def _note_room(self, room: Room) -> None:
@@ -114,19 +116,28 @@ class Scheduler(PeriodicService):
         """Try every parked claim once; when some fail, the first failure is raised behind the last of them."""
         self._due = None
         failures: list[Exception] = []
-        async with self._trying:
-            parked = list(self._parked.values())
-            for start in range(0, len(parked), _AT_ONCE):
-                failures += await self._try(parked[start : start + _AT_ONCE])
+        all_parked = list(self._parked.items())
+        for start in range(0, len(all_parked), _AT_ONCE):
+            async with self._trying:  # whoever takes a claim back waits for these, and not for all
+                some = all_parked[start : start + _AT_ONCE]
+                parked = [one for node_id, one in some if self._parked.get(node_id) is one and self._is_awaited(one)]
+                failures += await self._try(parked)
         self._due = await self._farm.store.read(next_due) if self._parked else None
         if failures:
             raise failures[0]
+
+    def _is_awaited(self, parked: _Parked) -> bool:
+        """Whether its worker still waits; a claim whose time is over is answered with nothing."""
+        if asyncio.get_running_loop().time() < parked.until:
+            return True
+        self._answer_parked(parked.offer.node_id, [])
+        return False
 
     async def _try(self, parked: Sequence[_Parked]) -> list[Exception]:
         """One after the other in one commit: between the claims of one master the order is exact. Those that failed."""
         offers = [one.offer for one in parked]
         failures: list[Exception] = []
-        answers = await self._farm.change_together(offers, self._claim_each, waits_for_no_row=True)
+        answers = await self._farm.change_together(offers, self._claim, waits_for_no_row=True) if offers else []
         for offer, grants in zip(offers, answers, strict=True):
             if isinstance(grants, Exception):
                 failures.append(grants)
@@ -136,5 +147,5 @@ class Scheduler(PeriodicService):
                 self._answer_parked(offer.node_id, grants)
         return failures
 
-    def _claim_each(self, tx: Tx, offers: Sequence[Offer], rules: Rules) -> list[list[Grant]]:
-        return [claim(tx, offer, self._farm.lease_seconds, rules) for offer in offers]
+    def _claim(self, tx: Tx, offers: Sequence[Offer], rules: Rules) -> list[list[Grant]]:
+        return claim_each(tx, offers, self._farm.lease_seconds, rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from reelmill.bus.protocol import Subscription
@@ -9,22 +10,30 @@ from reelmill.bus.words import BEAT, GARBAGE, GONE, GOODBYE, REPORT, Beat
 from reelmill.domain.attempt import AttemptKey, AttemptReport, BeatAnswer
 from reelmill.master.farm import Farm
 from reelmill.master.gathering import Gathering
-from reelmill.service import Service
+from reelmill.service import PeriodicService
 from reelmill.store.attempts import SignOfLife, beat_all, find_garbage, report, say_goodbye
+from reelmill.store.nodes import count_present
 
 log = structlog.get_logger()
 
+_BEATS_PER_SECOND = 1_000
+"""With so many nodes that this would be exceeded, each beats more rarely; but not so rarely that leases run out."""
 
-class Settler(Service):
+_LOOK_SECONDS = 5.0
+
+
+class Settler(PeriodicService):
     """Answers beats, reports and goodbyes; every answer is sent after the durable commit."""
 
     def __init__(self, farm: Farm) -> None:
+        super().__init__(_LOOK_SECONDS)
         self._farm = farm
         self._reports = Gathering(farm, report)
         self._beats = Gathering[SignOfLife, BeatAnswer](
             farm, lambda tx, signs, rules: beat_all(tx, signs, farm.lease_seconds, rules)
         )
         self._subscriptions: list[Subscription] = []
+        self._beat_pause = 0.0
 
     async def start(self) -> None:
         if not self._subscriptions:
@@ -35,11 +44,19 @@ class Settler(Service):
                 await GARBAGE.answer(bus, self._hear_garbage),
                 await GOODBYE.answer(bus, self._hear_goodbye),
             ]
+        await super().start()
 
     async def stop(self) -> None:
+        await super().stop()
         for subscription in self._subscriptions:
             await subscription.close()
         self._subscriptions = []
+
+    async def run_once(self) -> None:
+        """Count the nodes, to tell them how often they should beat."""
+        now = self._farm.clock.now()
+        nodes = await self._farm.store.read(lambda tx: count_present(tx, now))
+        self._beat_pause = min(nodes / _BEATS_PER_SECOND, self._farm.lease_seconds / 3)
 
     async def _hear_reports(self, reports: list[AttemptReport]) -> list[bool]:
         outcomes = await self._reports.change(reports)
@@ -55,7 +72,7 @@ class Settler(Service):
         [answer] = await self._beats.change([SignOfLife(word.node, word.held)])
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return msgspec.structs.replace(answer, pause_seconds=self._beat_pause)
 
     async def _hear_goodbye(self, node_id: str) -> None:
         await self._farm.change(lambda tx, rules: say_goodbye(tx, node_id, rules))

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import bindparam, func, select, text, update
 
 from reelmill.domain.attempt import AttemptKey, Grant, Offer
@@ -19,8 +20,9 @@ from reelmill.domain.job import PRIORITIES, Job
 from reelmill.domain.lifecycle import Assign
 from reelmill.domain.scenario import find_scenario
 from reelmill.store.bulk import BulkSelect
-from reelmill.store.lanes import Lane, Waiting, read_lanes, ready_lanes
-from reelmill.store.nodes import is_alive, takes_jobs
+from reelmill.store.lanes import Lane, Waiting, ready_lanes
+from reelmill.store.line import Line
+from reelmill.store.nodes import find_closed, is_alive
 from reelmill.store.protocol import Tx
 from reelmill.store.rows import JOB_FIELDS, job_from_row
 from reelmill.store.schema import IS_READY, jobs
@@ -81,20 +83,29 @@ _NEXT_DUE = text("SELECT min(due_at) FROM jobs WHERE due_at IS NOT NULL")
 
 def claim(tx: Tx, offer: Offer, lease_seconds: float, rules: Rules) -> list[Grant]:
     """Give the node the best jobs that fit its free units; each becomes `assigned` under a lease."""
-    if offer.free_units <= 0:
-        return []
+    return claim_each(tx, [offer], lease_seconds, rules)[0]
+
+
+def claim_each(tx: Tx, offers: Sequence[Offer], lease_seconds: float, rules: Rules) -> list[list[Grant]]:
+    """As `claim` for one node after the other, but with the statements of one; the grants of each.
+
+    One that comes later has what those before it left: the order between them is exact.
+    """
     tx.execute(_PROMOTE_DUE, {"now": rules.now})
-    if not takes_jobs(tx, offer.node_id):
-        return []
-    chosen, waiting = _choose_and_take(tx, offer, rules.now)
-    changes = Changes(waiting)
-    assign = Assign(offer.node_id, offer.node_name, rules.now + lease_seconds)
-    given = [changes.apply(job.id, assign, rules) for job in waiting]
+    closed = find_closed(tx, [offer.node_id for offer in offers])
+    able = [offer if offer.node_id not in closed else msgspec.structs.replace(offer, free_units=0) for offer in offers]
+    chosen, waiting = _choose_and_take(tx, able, rules.now)
+    changes = Changes(waiting.values())
+    grants: list[list[Grant]] = []
+    for offer, some in zip(offers, chosen, strict=True):
+        assign = Assign(offer.node_id, offer.node_name, rules.now + lease_seconds)
+        given = [changes.apply(waiting[one.sequence_number].id, assign, rules) for one in some]
+        engines = [choose_engine(offer.capabilities, one.needs) for one in some]
+        engines = [choose_engine(offer.capabilities, one.needs) for one in some]
+        parts = zip(given, engines, some, strict=True)
+        grants.append([_grant(job, engine, one.units, lease_seconds) for job, engine, one in parts])
     changes.write(tx)
-    return [
-        _grant(job, choose_engine(offer.capabilities, one.needs), one.units, lease_seconds)
-        for job, one in zip(given, chosen, strict=True)
-    ]
+    return grants
 
 
 def next_due(tx: Tx) -> float | None:
@@ -102,112 +113,98 @@ def next_due(tx: Tx) -> float | None:
     return tx.execute(_NEXT_DUE).scalar_one_or_none()
 
 
-def _choose_and_take(tx: Tx, offer: Offer, now: float) -> tuple[list[_Chosen], list[Job]]:
-    """The best jobs for the node, locked.
+def _choose_and_take(tx: Tx, offers: Sequence[Offer], now: float) -> tuple[list[list[_Chosen]], dict[int, Job]]:
+    """The best jobs for each node, and all of them, locked, by their sequence numbers.
 
     When another master is giving one of them away, the choice is made anew without it, and nothing stays locked that is
     not given: so a claim leaves out only what another is giving away at that moment.
     """
     lost: set[int] = set()
     while True:
-        lanes = [lane for lane in ready_lanes(tx) if can_run(offer.capabilities, lane.needs)]
-        rooms = room_of_tenants(tx, {lane.needs.tenant for lane in lanes if lane.has_limit}, lock=True)
-        lanes = [lane for lane in lanes if rooms.get(lane.needs.tenant, 1) > 0]
-        line = _Line(tx, lanes, lost)
-        chosen = _choose(tx, offer, line, rooms, now)
+        chosen = _choose_each(tx, offers, lost, now)
+        numbers = [one.sequence_number for some in chosen for one in some]
+        if not numbers:
+            return chosen, {}
         tx.exec_driver_sql("SAVEPOINT taken")
-        waiting = _take(tx, chosen)
-        if len(waiting) < len(chosen):
+        waiting = {job.sequence_number: job for job in map(job_from_row, _TAKE.run(tx, numbers))}
+        if len(waiting) < len(numbers):
             tx.exec_driver_sql("ROLLBACK TO taken")
         tx.exec_driver_sql("RELEASE taken")
-        if len(waiting) == len(chosen):
+        if len(waiting) == len(numbers):
             return chosen, waiting
-        lost |= {one.sequence_number for one in chosen} - {job.sequence_number for job in waiting}
+        lost |= set(numbers) - waiting.keys()
 
 
-def _take(tx: Tx, chosen: Sequence[_Chosen]) -> list[Job]:
-    """The chosen jobs, locked, in that order; without those that another master is giving away."""
-    numbers = [one.sequence_number for one in chosen]
-    found = {job.sequence_number: job for job in map(job_from_row, _TAKE.run(tx, numbers))}
-    return [found[number] for number in numbers if number in found]
+def _choose_each(tx: Tx, offers: Sequence[Offer], lost: AbstractSet[int], now: float) -> list[list[_Chosen]]:
+    """The jobs to give to each, without those that are ``lost`` to another master."""
+    lanes = ready_lanes(tx) if any(offer.free_units > 0 for offer in offers) else []
+    kinds = [offer.capabilities for offer in offers]
+    lanes = [lane for lane in lanes if any(can_run(kind, lane.needs) for kind in kinds)]
+    rooms = room_of_tenants(tx, {lane.needs.tenant for lane in lanes if lane.has_limit}, lock=True)
+    choice = _Choice(tx, lanes, Line(tx, lanes, lost), rooms, now)
+    return [choice.choose(offer) for offer in offers]
 
 
-class _Line:
-    """The ready jobs of some lanes in the order of the farm; what stands behind a head is read when it is needed."""
+class _Choice:
+    """One choice after the other among the jobs of ``lanes``; ``rooms``: how many more each limited tenant may have."""
 
-    def __init__(self, tx: Tx, lanes: Sequence[Lane], lost: AbstractSet[int]) -> None:
-        """Without the jobs that are ``lost``, by their sequence numbers."""
+    def __init__(self, tx: Tx, lanes: Sequence[Lane], line: Line, rooms: Mapping[str, int], now: float) -> None:
         self._tx = tx
-        self._lost = lost
-        self._behind: dict[int, list[Waiting]] = {}
-        self._heads = [lane.head for lane in lanes]
-        heapq.heapify(self._heads)
-        self.needs = {lane.head.lane_id: lane.needs for lane in lanes}
+        self._needs = {lane.head.lane_id: lane.needs for lane in lanes}
+        self._line = line
+        self._rooms = dict(rooms)
+        self._now = now
 
-    def pop(self, most: int) -> Waiting | None:
-        """The first of all heads, of ``most`` that may be needed; its lane is gone with it unless it moves up."""
-        while self._heads:
-            first = heapq.heappop(self._heads)
-            if first.sequence_number not in self._lost:
-                return first
-            self.move_up(first, most)
-        return None
+    def choose(self, offer: Offer) -> list[_Chosen]:
+        """The jobs to give to that node, in order."""
+        free, live = offer.free_units, offer.live_units
+        if free <= 0:
+            return []
+        fitting = [lane_id for lane_id, needs in self._needs.items() if self._may_have(offer, needs)]
+        heads = self._line.heads(fitting, free)
+        chosen: list[_Chosen] = []
+        while free > 0 and heads:
+            waiting = heapq.heappop(heads)
+            wanted = self._needs[waiting.lane_id]
+            if self._rooms.get(wanted.tenant, 1) <= 0:
+                continue
+            is_live = waiting.rank < _LIVE_RANKS
+            units = units_on(offer.capabilities, wanted.cost, live=is_live)
+            kept = 0 if is_live else max(0, offer.reserve_live - live)
+            if units <= free - kept:
+                chosen.append(_Chosen(waiting.sequence_number, wanted, units))
+                free -= units
+                live += units if is_live else 0
+                if wanted.tenant in self._rooms:
+                    self._rooms[wanted.tenant] -= 1
+                self._line.take(waiting)
+                if free > 0:
+                    self._line.follow(heads, waiting.lane_id, free)
+            # The rest of its lane is as big, and behind it: smaller jobs may go ahead, unless it has waited too long.
+            elif self._reserves(waiting, offer):
+                break
+        return chosen
 
-    def move_up(self, first: Waiting, most: int) -> None:
-        """Let the lane of ``first`` come again with what stands behind it; ``most`` jobs are needed from now on."""
-        if first.lane_id not in self._behind:
-            soon = [head.lane_id for head in heapq.nsmallest(most, self._heads) if head.lane_id not in self._behind]
-            self._behind |= {lane_id: [] for lane_id in (first.lane_id, *soon)}
-            for waiting in read_lanes(self._tx, [first.lane_id, *soon], most + len(self._lost) + 1):
-                self._behind[waiting.lane_id].append(waiting)
-        behind = self._behind[first.lane_id]
-        while behind and behind[0][:2] <= first[:2]:  # in order; that it was passed over may be news
-            del behind[0]
-        if behind:
-            heapq.heappush(self._heads, behind.pop(0))
+    def _may_have(self, offer: Offer, needs: Needs) -> bool:
+        return self._rooms.get(needs.tenant, 1) > 0 and can_run(offer.capabilities, needs)
 
+    def _reserves(self, waiting: Waiting, offer: Offer) -> bool:
+        """Note that the job was passed over; True when it has waited so long that this node must be kept for it.
 
-def _choose(tx: Tx, offer: Offer, line: _Line, rooms: Mapping[str, int], now: float) -> list[_Chosen]:
-    """The jobs to give, in order; ``rooms`` is how many more of each tenant that has a limit may be given away."""
-    free, live = offer.free_units, offer.live_units
-    left = dict(rooms)
-    chosen: list[_Chosen] = []
-    while free > 0 and (waiting := line.pop(free)) is not None:
-        wanted = line.needs[waiting.lane_id]
-        if left.get(wanted.tenant, 1) <= 0:
-            continue
-        is_live = waiting.rank < _LIVE_RANKS
-        units = units_on(offer.capabilities, wanted.cost, live=is_live)
-        kept = 0 if is_live else max(0, offer.reserve_live - live)
-        if units <= free - kept:
-            chosen.append(_Chosen(waiting.sequence_number, wanted, units))
-            free -= units
-            live += units if is_live else 0
-            if wanted.tenant in left:
-                left[wanted.tenant] -= 1
-            if free > 0:
-                line.move_up(waiting, free)
-        # The rest of its lane is as big, and behind it: smaller jobs may go ahead, unless it has waited too long.
-        elif _reserves(tx, waiting, offer, now):
-            break
-    return chosen
-
-
-def _reserves(tx: Tx, waiting: Waiting, offer: Offer, now: float) -> bool:
-    """Note that the job was passed over; True when it has waited so long that this node must be kept for it.
-
-    A job that came ahead of one with equal needs takes over how long that has waited, and its node.
-    """
-    since, holder = waiting.passed_over_at, waiting.reserved_node
-    if since is None:
-        place = {"lane_id": waiting.lane_id, "rank": waiting.rank, "number": waiting.sequence_number}
-        behind = tx.execute(_PASSED_OVER_BEHIND, place).first()
-        since, holder = (now, None) if behind is None else behind
-    if now - since >= PATIENCE_SECONDS and (holder is None or not is_alive(tx, holder, now)):
-        holder = offer.node_id
-    if waiting.passed_over_at is None or holder != waiting.reserved_node:
-        tx.execute(_PASSED_OVER, {"number": waiting.sequence_number, "since": since, "holder": holder})
-    return holder == offer.node_id
+        A job that came ahead of one with equal needs takes over how long that has waited, and its node.
+        """
+        since, holder = waiting.passed_over_at, waiting.reserved_node
+        if since is None:
+            place = {"lane_id": waiting.lane_id, "rank": waiting.rank, "number": waiting.sequence_number}
+            behind = self._tx.execute(_PASSED_OVER_BEHIND, place).first()
+            since, holder = (self._now, None) if behind is None else behind
+        waited = self._now - since >= PATIENCE_SECONDS
+        if waited and (holder is None or not is_alive(self._tx, holder, self._now)):
+            holder = offer.node_id
+        if waiting.passed_over_at is None or holder != waiting.reserved_node:
+            self._tx.execute(_PASSED_OVER, {"number": waiting.sequence_number, "since": since, "holder": holder})
+            self._line.note_passed_over(waiting, since, holder)
+        return holder == offer.node_id
 
 
 def _grant(job: Job, engine: str, units: int, lease_seconds: float) -> Grant:

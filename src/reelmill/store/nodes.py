@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, delete, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, or_, select, text, update
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.node import Node, NodeInfo
@@ -23,7 +23,7 @@ _capabilities = msgspec.json.Decoder(Capabilities)
 _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).correlate(nodes).scalar_subquery()
 
 
-_CLOSED = or_(nodes.c.draining, nodes.c.stopping_at.is_not(None), nodes.c.left_at.is_not(None))
+_IS_CLOSED = "(draining OR stopping_at IS NOT NULL OR left_at IS NOT NULL)"
 _KNOWN = BulkSelect("SELECT id FROM nodes WHERE id IN {values}", "")
 _SEEN = BulkStatement(  # a node that stops goes on to: what says otherwise is an older word that came late
     "UPDATE nodes SET last_seen = new.seen_at, left_at = NULL, trouble = new.why, "
@@ -35,11 +35,11 @@ _SEEN = BulkStatement(  # a node that stops goes on to: what says otherwise is a
         "stopping": nodes.c.stopping_at.type,
     },
 )
-_TAKES_NONE = select(nodes.c.id).where(nodes.c.id == bindparam("node"), _CLOSED)
+_CLOSED_OF = BulkSelect(f"SELECT id FROM nodes WHERE id IN {{values}} AND {_IS_CLOSED}", "")  # noqa: S608 (words of our own)
 _ALIVE = select(nodes.c.id).where(
     nodes.c.id == bindparam("node"),
     nodes.c.last_seen > bindparam("heard_since"),
-    not_(_CLOSED),
+    text(f"NOT {_IS_CLOSED}"),
     nodes.c.trouble.is_(None),
 )
 
@@ -73,9 +73,9 @@ def _add_node(tx: Tx, node: NodeInfo, now: float) -> None:
     )
 
 
-def takes_jobs(tx: Tx, node_id: str) -> bool:
-    """Whether the node may be given jobs: it is neither drained nor going or gone. One that is not known yet may."""
-    return tx.execute(_TAKES_NONE, {"node": node_id}).first() is None
+def find_closed(tx: Tx, node_ids: Sequence[str]) -> set[str]:
+    """Those of the nodes that may be given no jobs: they are drained, or going, or gone. A node not known yet may."""
+    return {row[0] for row in _CLOSED_OF.run(tx, node_ids)}
 
 
 def last_sign(tx: Tx, node_id: str) -> float | None:
@@ -118,14 +118,19 @@ def list_nodes(tx: Tx, now: float) -> list[Node]:
     return sorted(found, key=lambda node: (node.status == "offline", node.name, -node.started_at))
 
 
+def count_present(tx: Tx, now: float) -> int:
+    """How many nodes are not offline."""
+    return tx.execute(select(func.count()).where(*_is_present(now))).scalar_one()
+
+
 def present_capabilities(tx: Tx, now: float) -> list[Capabilities]:
     """What the nodes that are not offline can run; equal ones once."""
-    query = (
-        select(nodes.c.capabilities)
-        .where(nodes.c.left_at.is_(None), nodes.c.last_seen >= now - PRESENT_SECONDS)
-        .distinct()
-    )
+    query = select(nodes.c.capabilities).where(*_is_present(now)).distinct()
     return [_capabilities.decode(text) for text in tx.execute(query).scalars()]
+
+
+def _is_present(now: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return nodes.c.left_at.is_(None), nodes.c.last_seen >= now - PRESENT_SECONDS
 
 
 def _status(row: Row[Any], now: float) -> str:

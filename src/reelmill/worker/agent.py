@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from functools import partial
 from typing import Any
 
@@ -35,7 +35,7 @@ from reelmill.domain.lifecycle import Fail, Publish, Return
 from reelmill.domain.node import NodeInfo
 from reelmill.errors import StartupError
 from reelmill.media.failed import AttemptFailed
-from reelmill.service import PeriodicService, Service, stop_all
+from reelmill.service import Service, stop_all
 from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.depot import Depot
@@ -47,6 +47,7 @@ from reelmill.worker.place_trial import try_place
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.reporter import Reporter
+from reelmill.worker.rounds import Rounds
 from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_temporary_folder, open_files
 
 log = structlog.get_logger()
@@ -112,12 +113,12 @@ class Worker(Service):
         self._errands: dict[Hashable, asyncio.Task[None]] = {}
         self._room = asyncio.Event()
         self._draining = False
-        self._beats = _Rounds("beats", self.beat, beat_seconds)
+        self._beats = Rounds("beats", self.beat, beat_seconds)
         self._live_words = LiveWords()
-        self._telling = _Rounds("live words", self._tell_live, LIVE_SECONDS)
+        self._telling = Rounds("live words", self._tell_live, LIVE_SECONDS)
         find = partial(find_trouble, depot.folder, min_free, [inventory.ffmpeg.path])
         self._health = Health(find, self._note_trouble, beat_seconds)
-        self._cleaning = _Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
+        self._cleaning = Rounds("cleaning", self._remove_garbage, CLEAN_SECONDS)
         self._claims: asyncio.Task[None] | None = None
         self._subscriptions: list[Subscription] = []
 
@@ -345,6 +346,7 @@ class Worker(Service):
             if asyncio.get_running_loop().time() - asked_at >= _BEAT_SECONDS:
                 self._beats.wake()
             return
+        self._beats.pause_at_least(answer.pause_seconds)
         for key in answer.renewed:
             if (held := self._held.get(key)) is not None:
                 held.fence(asked_at + answer.lease_seconds * _FENCE_SHARE)
@@ -406,15 +408,3 @@ class _Held:
             key = self.attempt.grant.key
             log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)
             self.task.cancel()
-
-
-class _Rounds(PeriodicService):
-    """Something that the worker does every ``interval`` seconds."""
-
-    def __init__(self, name: str, do: Callable[[], Awaitable[None]], interval: float) -> None:
-        super().__init__(interval)
-        self.name = name
-        self._do = do
-
-    async def run_once(self) -> None:
-        await self._do()

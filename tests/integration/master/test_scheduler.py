@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 import pytest
 
@@ -17,7 +18,7 @@ from reelmill.errors import Conflict, NotFound, ReelmillError
 from reelmill.master import scheduler
 from reelmill.master.master import Master
 from reelmill.master.scheduler import Scheduler
-from reelmill.store.claim import claim
+from reelmill.store.claim import claim_each
 from reelmill.store.protocol import Tx
 from reelmill.store.sqlite import SqliteStore
 from reelmill.store.tenants import set_limit
@@ -47,9 +48,11 @@ class Farm(Farmhand):
         """A worker's question, under way."""
         return asyncio.ensure_future(CLAIM.ask(self.bus, Claim(offer(node, free), wait), LONG))
 
-    async def parked(self, node: NodeInfo = NODE, free: int | None = None) -> asyncio.Future[list[Grant] | None]:
+    async def parked(
+        self, node: NodeInfo = NODE, free: int | None = None, wait: float = LONG
+    ) -> asyncio.Future[list[Grant] | None]:
         """A question that the scheduler has tried in vain and keeps open."""
-        asked = self.ask(node, free)
+        asked = self.ask(node, free, wait)
         for _ in range(20):  # let the first round pass
             await asyncio.sleep(0.005)
         assert not asked.done()
@@ -274,14 +277,41 @@ async def test_a_claim_that_fails_on_purpose_stops_no_other_node(
     """One node's claim meets what the store refuses: all others of the round, of its commit or not, get their jobs."""
     monkeypatch.setattr(scheduler, "_AT_ONCE", at_once)
 
-    def claim_or_refuse(tx: Tx, room: Offer, lease_seconds: float, rules: Rules) -> list[Grant]:
-        if room.node_name == "cursed":
+    def claim_or_refuse(tx: Tx, offers: Sequence[Offer], lease_seconds: float, rules: Rules) -> list[list[Grant]]:
+        if "cursed" in [offer.node_name for offer in offers]:
             raise error("this one job")
-        return claim(tx, room, lease_seconds, rules)
+        return claim_each(tx, offers, lease_seconds, rules)
 
-    monkeypatch.setattr(scheduler, "claim", claim_or_refuse)
+    monkeypatch.setattr(scheduler, "claim_each", claim_or_refuse)
     cursed, well = await farm.parked(node_info("cursed")), await farm.parked(NODE)
     [job] = await farm.submit(new_job())
 
     assert [job.id] == await within(well)
     assert not cursed.done()
+
+
+async def test_a_claim_that_nobody_waits_for_any_more_is_given_nothing(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time ended while those before it in the round were served: what it would have had is there for others."""
+    monkeypatch.setattr(scheduler, "_AT_ONCE", 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def claim_slowly(tx: Tx, offers: Sequence[Offer], lease_seconds: float, rules: Rules) -> list[list[Grant]]:
+        if offers[0].node_name == "first":
+            begun.set()
+            go_on.wait(AT_ONCE)
+        return claim_each(tx, offers, lease_seconds, rules)
+
+    first, late = node_info("first", engines={"ffmpeg": ["av1"]}), node_info("late")
+    waits = await farm.parked(first)
+    asked = await farm.parked(late, wait=1.0)
+    monkeypatch.setattr(scheduler, "claim_each", claim_slowly)
+    [job] = await farm.submit(new_job())
+    assert await asyncio.to_thread(begun.wait, AT_ONCE)
+    await asyncio.sleep(1.0)  # its time is over
+    go_on.set()
+
+    assert [] == await within(asked)
+    assert [job.id] == await within(farm.ask(node_info("other")))
+    assert not waits.done()

@@ -137,8 +137,8 @@ ORDER = [
     _store(
         "a job runs where its engine is not",
         "claim",
-        " and can_run(offer.capabilities, needs)",
-        "",
+        "if can_run(offer.capabilities, one.needs)]",
+        "]",
         "claim",
         "test_jobs_that_a_node_cannot_run_never_block_it",
     ),

@@ -138,11 +138,12 @@ def _choose_and_take(tx: Tx, offers: Sequence[Offer], now: float) -> tuple[list[
 def _choose_each(tx: Tx, offers: Sequence[Offer], lost: AbstractSet[int], now: float) -> list[list[_Chosen]]:
     """The jobs to give to each, without those that are ``lost`` to another master."""
     lanes = ready_lanes(tx) if any(offer.free_units > 0 for offer in offers) else []
-    kinds = [offer.capabilities for offer in offers]
-    lanes = [lane for lane in lanes if any(can_run(kind, lane.needs) for kind in kinds)]
+    fitting = [[one.head.lane_id for one in lanes if can_run(offer.capabilities, one.needs)] for offer in offers]
+    wanted = {lane_id for some in fitting for lane_id in some}
+    lanes = [lane for lane in lanes if lane.head.lane_id in wanted]
     rooms = room_of_tenants(tx, {lane.needs.tenant for lane in lanes if lane.has_limit}, lock=True)
     choice = _Choice(tx, lanes, Line(tx, lanes, lost), rooms, now)
-    return [choice.choose(offer) for offer in offers]
+    return [choice.choose(offer, lane_ids) for offer, lane_ids in zip(offers, fitting, strict=True)]
 
 
 class _Choice:
@@ -155,18 +156,17 @@ class _Choice:
         self._rooms = dict(rooms)
         self._now = now
 
-    def choose(self, offer: Offer) -> list[_Chosen]:
-        """The jobs to give to that node, in order."""
+    def choose(self, offer: Offer, lane_ids: Sequence[int]) -> list[_Chosen]:
+        """The jobs to give to that node, in order, out of the lanes that fit it."""
         free, live = offer.free_units, offer.live_units
         if free <= 0:
             return []
-        fitting = [lane_id for lane_id, needs in self._needs.items() if self._may_have(offer, needs)]
-        heads = self._line.heads(fitting, free)
+        heads = self._line.heads([lane_id for lane_id in lane_ids if self._has_room(self._needs[lane_id])], free)
         chosen: list[_Chosen] = []
         while free > 0 and heads:
             waiting = heapq.heappop(heads)
             wanted = self._needs[waiting.lane_id]
-            if self._rooms.get(wanted.tenant, 1) <= 0:
+            if not self._has_room(wanted):
                 continue
             is_live = waiting.rank < _LIVE_RANKS
             units = units_on(offer.capabilities, wanted.cost, live=is_live)
@@ -185,8 +185,8 @@ class _Choice:
                 break
         return chosen
 
-    def _may_have(self, offer: Offer, needs: Needs) -> bool:
-        return self._rooms.get(needs.tenant, 1) > 0 and can_run(offer.capabilities, needs)
+    def _has_room(self, needs: Needs) -> bool:
+        return self._rooms.get(needs.tenant, 1) > 0
 
     def _reserves(self, waiting: Waiting, offer: Offer) -> bool:
         """Note that the job was passed over; True when it has waited so long that this node must be kept for it.

@@ -22,8 +22,8 @@ FAULTS = [
     Break(
         "a worker ends nothing when its lease is over",
         "src/reelmill/worker/agent.py",
-        "            self.task.cancel()\n\n\nclass _Rounds",
-        "\n\nclass _Rounds",
+        'log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)\n            self.task.cancel()',
+        'log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)',
         ("tests/integration/farm/test_stopping_and_losing.py", "-k", "cannot_renew"),
         "test_a_worker_that_cannot_renew_ends_its_engine_before_the_lease_is_over",
     ),

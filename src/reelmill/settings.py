@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ PROJECT_FILE = Path("reelmill.toml")
 DEFAULT_MASTER = "http://localhost:8080"
 LEAST_ENGINE_MEMORY = 64_000_000
 """Bytes: with less no engine even starts its threads."""
+_STORE_SCHEMES = ("s3://", "gs://", "az://")
+_STORE_URL = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9._-]+(/[A-Za-z0-9._/-]*)?")
 SHORTEST_RETENTION = 60.0
 """Seconds. Whoever submitted a job must be able to ask again with its key, and to see how it ended."""
 
@@ -47,8 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     the URL with which a worker joins; the bus of `up --fleet` listens on ``bus_host``:``bus_port``. ``retention``,
     ``min_free`` and ``engine_memory`` are written as people do. ``max_queued`` is for each queue, 0 for no limit.
     ``public_url`` is where workers on other machines reach the API; empty for where it listens. A worker without a
-    ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs. ``scenarios`` are tables by
-    their names, see `own_scenarios`.
+    ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs. ``media_store`` is the s3://,
+    gs:// or az:// URL of media in an object store, also when it was given as ``media``; ``media_endpoint`` the address
+    of one that speaks S3 and is not Amazon's. ``scenarios`` are tables
+    by their names, see `own_scenarios`.
     """
 
     master: str = DEFAULT_MASTER
@@ -81,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     public_url: str = ""
     cache_size: str | int | float = "10GB"
     scenarios: dict[str, Any] = {}
+    media_store: str = ""
+    media_endpoint: str = ""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -106,7 +113,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _ = self.min_free_bytes  # says what is wrong with it
         _ = self.cache_bytes
         _ = self.own_scenarios
-        _check_public_url(self.public_url)
+        _check_address("public-url", self.public_url, "http://farm.example:8080")
+        _check_address("media-endpoint", self.media_endpoint, "http://store.example:9000")
+        if self.media_store and self.media is not None:
+            raise SettingsError(f"media are in {self.media_store} or in {self.media}? Give one of the two")
+        if self.media_store and not _STORE_URL.fullmatch(self.media_store):
+            raise SettingsError(f"media is {self.media_store!r}; write it like s3://BUCKET/PREFIX, gs:// or az://")
         if 0 < (self.engine_memory_bytes or 0) < LEAST_ENGINE_MEMORY:
             advice = "it must be 64MB or more, 0 for no limit, or auto"
             raise SettingsError(f"engine-memory is {self.engine_memory}; {advice}")
@@ -172,6 +184,8 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
     values |= {name: value for name, value in flags.items() if value is not None}
     if flags.get("store") is not None and not flags["store"].strip():  # SQLite would be a farm without its jobs
         raise SettingsError("--store is empty (a variable that is not set?); give a postgresql:// URL, or leave it out")
+    if str(values.get("media", "")).startswith(_STORE_SCHEMES):
+        values["media_store"] = str(values.pop("media"))
     if "labels" in values:
         values["labels"] = _read_labels(values["labels"])
     try:
@@ -205,7 +219,7 @@ def _to_path(kind: type, value: object) -> Path:
         raise ValueError(f"is {str(value)!r}, and that user has no home folder here") from error
 
 
-def _check_public_url(url: str) -> None:
+def _check_address(name: str, url: str, example: str) -> None:
     if not url:
         return
     try:
@@ -214,7 +228,7 @@ def _check_public_url(url: str) -> None:
     except ValueError:
         is_one = False
     if not is_one:
-        raise SettingsError(f"public-url is {url!r}, which is no address; write it like http://farm.example:8080")
+        raise SettingsError(f"{name} is {url!r}, which is no address; write it like {example}")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -31,12 +31,22 @@ class Fleet:
         self.bus = made.stderr.split("REELMILL_BUS=")[1].strip().strip("'")
         self.nats.start()
 
-    def master(self, **variables: str) -> subprocess.Popen[str]:
-        """One more master; its URL is the last of ``urls``."""
-        media = self.folder / "media"
-        media.mkdir(exist_ok=True)
+    def master(self, media: str = "", **variables: str) -> subprocess.Popen[str]:
+        """One more master; its URL is the last of ``urls``. Media are in a folder unless told otherwise."""
+        if not media:
+            (self.folder / "media").mkdir(exist_ok=True)
+            media = str(self.folder / "media")
         data = self.folder / f"master-{len(self.urls)}"
-        where = ["--port", "0", "--data", str(data), "--media", str(media), "--store", self.store]
+        where = [
+            "--port",
+            "0",
+            "--data",
+            str(data),
+            "--media",
+            media or str(self.folder / "media"),
+            "--store",
+            self.store,
+        ]
         child = self.commands.start("master", *where, REELMILL_BUS=self.bus, **variables)
         assert child.stdout is not None
         line = child.stdout.readline()

@@ -38,7 +38,7 @@ HIDDEN_IN: dict[str, tuple[str, ...]] = {
     "litestar": ("reelmill.master",),
     "uvicorn": ("reelmill.master",),
     "typer": ("reelmill.cli",),
-    "httpx2": ("reelmill.launcher", "reelmill.cli", "reelmill.worker.media_master"),
+    "httpx2": ("reelmill.launcher", "reelmill.cli", "reelmill.worker.media_master", "reelmill.worker.store_exchange"),
 }
 BUCKETS = frozenset({"utils", "util", "common", "helpers", "helper", "misc"})
 MAX_FILE_LINES = 420

@@ -38,7 +38,9 @@ class Finding(NamedTuple):
 def doctor(
     port: Annotated[int | None, typer.Option(metavar="N", help="Port to check.", show_default="8080")] = None,
     data: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the database.")] = None,
-    media: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of the media.")] = None,
+    media: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Folder of the media, or s3://, gs:// or az://BUCKET/PREFIX.")
+    ] = None,
     fleet: Annotated[
         bool, typer.Option("--fleet", help="Check instead whether every worker reads and writes its place of media.")
     ] = False,
@@ -62,6 +64,8 @@ def doctor(
         raise SettingsError("doctor looks at this machine, and asks no master; did you mean doctor --fleet?")
     settings = load_settings({"port": port, "data": data, "media": media})
     findings = [*_check_python(), *asyncio.run(_check_ffmpeg()), *_check_machine(settings), _check_port(settings)]
+    if settings.media_store:
+        findings.append(asyncio.run(_check_store(settings)))
     show_rows(
         [finding._asdict() for finding in findings], ["check", "state", "found", "advice"], output, width=_PIPED_WIDTH
     )
@@ -108,8 +112,19 @@ def _check_machine(settings: Settings) -> Iterator[Finding]:
     yield Finding("setpriv", "ok" if setpriv else "warning", str(setpriv or "not found"), "" if setpriv else advice)
     full = find_full_temporary_folder()
     yield Finding("temporary files", "warning" if full else "ok", "no space" if full else "has space", full or "")
-    for name, folder in (("data", settings.data), ("media", settings.media_folder)):
+    folders = [("data", settings.data)] + ([] if settings.media_store else [("media", settings.media_folder)])
+    for name, folder in folders:
         yield _check_folder(name, folder, settings.min_free_bytes if name == "media" else 0)
+
+
+async def _check_store(settings: Settings) -> Finding:
+    from reelmill.cli.farm import open_objects
+
+    try:
+        await open_objects(settings)
+    except (SettingsError, StartupError) as error:
+        return Finding("media store", "error", settings.media_store, str(error))
+    return Finding("media store", "ok", f"{settings.media_store} can be read and written")
 
 
 def _check_folder(name: str, folder: Path, min_free: int) -> Finding:

@@ -21,9 +21,11 @@ DataOption = Annotated[
     typer.Option(metavar="FOLDER", help="Folder of the database.", show_default="~/.local/share/reelmill"),
 ]
 MediaOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        metavar="FOLDER", help="Folder that jobs may read from and write to.", show_default="the current folder"
+        metavar="FOLDER",
+        help="Folder that jobs may read from and write to, or s3://, gs:// or az://BUCKET/PREFIX.",
+        show_default="the current folder",
     ),
 ]
 SlotsOption = Annotated[int | None, typer.Option(metavar="N", help="CPU units to use.", show_default="one per core")]

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import structlog
 
-from reelmill.cli.farm import make_worker, open_store
+from reelmill.cli.farm import make_depot, make_worker, open_objects, open_store, own_folder
 from reelmill.cli.folders import prepare_folders
 from reelmill.clock import SystemClock
 from reelmill.domain.credential import (
@@ -39,8 +39,6 @@ from reelmill.store.protocol import Store
 from reelmill.store.secrets import shared_secret
 from reelmill.store.tokens import accepts, replace_token
 from reelmill.worker.agent import Worker
-from reelmill.worker.depot import SharedFolder
-from reelmill.worker.http_depot import HttpDepot
 from reelmill.worker.inventory import Inventory
 
 try:
@@ -152,7 +150,7 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
                 ours, others = make_token(), await _keep_token(store, folder / "token")
                 await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
                 me = Join(ours, (here,), pin, tls=True)
-                async with _worker_on(settings, inventory, me, settings.media_folder) as joined:
+                async with _worker_on(settings, inventory, me, own_folder(settings)) as joined:
                     yield RunningFleet(store, master, joined.worker, Join(others, (shown,), pin, tls=True))
 
 
@@ -225,7 +223,8 @@ async def _master_on(
         NatsDepartures(bus, place.user),
         bus.dismiss,
     )
-    master = Master(settings, store, bus, SystemClock(), alone=False, gate=gate)
+    objects = await open_objects(settings)
+    master = Master(settings, store, bus, SystemClock(), alone=False, gate=gate, objects=objects)
 
     async def judge(applicant: Applicant) -> Identity:
         return Identity(await master.doorman.admit(applicant.user, applicant.password), applicant.user)
@@ -248,8 +247,7 @@ async def _worker_on(
         )
     access = Access([f"nats://{host}" for host in join.hosts], key.node_id, f"{join.token.text}:{key.secret}", tls)
     bus = NatsBus(access, Identity(join.token.id, key.node_id))
-    depot = HttpDepot(bus, settings.data / "worker", settings.cache_bytes) if media is None else SharedFolder(media)
-    worker = make_worker(settings, inventory, bus, depot, key.node_id)
+    worker = make_worker(settings, inventory, bus, make_depot(settings, bus, media), key.node_id)
     async with running(bus, worker):
         yield RunningWorker(worker, bus.refused)
 

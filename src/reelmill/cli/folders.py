@@ -30,7 +30,7 @@ def prepare_folders(settings: Settings, *, media: bool = True) -> None:
     A media folder that is not there is a SettingsError: it is more likely mistyped than wanted empty.
     """
     for name, folder in (("media", settings.media_folder), ("data", settings.data)):
-        if name == "media" and not media:
+        if name == "media" and (not media or settings.media_store):
             continue
         fault = find_fault(name, folder)
         if fault is not None:

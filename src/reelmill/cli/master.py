@@ -61,7 +61,7 @@ async def _serve(settings: Settings) -> None:
         async with watched(), run_master(settings) as running:
             tell_manager(f"up: {running.master.url}", READY)
             tell(f"reelmill {__version__} master is up: {running.master.url}")
-            say(f"  media     {settings.media_folder}")
+            say(f"  media     {settings.media_store or settings.media_folder}")
             say(f"  database  {running.store.place}")
             await until(stop.wanted.wait(), running.store.failed)
             if running.store.failed.done():

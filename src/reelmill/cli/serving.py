@@ -70,7 +70,7 @@ async def _wait(awaitable: Awaitable[object]) -> None:
     await (asyncio.shield(awaitable) if isinstance(awaitable, asyncio.Future) else awaitable)
 
 
-def say_inventory(media: Path | None, inventory: Inventory, worker: Worker) -> None:
+def say_inventory(media: Path | str | None, inventory: Inventory, worker: Worker) -> None:
     """What the worker has to work with."""
     codecs = ", ".join(inventory.encoders) or "none: `reelmill doctor` says why"
     say(f"  cores     {worker.node.capabilities.units} units")

@@ -115,7 +115,7 @@ def _announce(settings: Settings, inventory: Inventory, worker: Worker, master: 
 
     tell_manager(f"up: {master.url}", READY)
     tell(f"reelmill {__version__} is up: {master.url}")
-    say_inventory(settings.media_folder, inventory, worker)
+    say_inventory(settings.media_store or settings.media_folder, inventory, worker)
     say(f"  database  {'PostgreSQL' if settings.store else settings.data / 'farm.db'}")
     kept = "forever" if settings.retention_seconds is None else f"{settings.retention} behind their end"
     say(f"  retention jobs are kept {kept}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +33,7 @@ def worker(
         str | None, typer.Option(metavar="NAME", help="Name of this node.", show_default="this machine's name")
     ] = None,
     media: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FOLDER",
             help="The masters' media folder, when it is shared with this machine.",
@@ -61,6 +60,8 @@ def worker(
     labels = None if label is None else parse_labels("--label", label)
     configure_logs(verbose=verbose)
     settings = load_settings({**flags, "reserve_live": reserve_live, "labels": labels})
+    if settings.media_store:
+        raise SettingsError("a worker is told of no object store: the masters tell it; leave --media out")
     if not settings.join:
         advice = "`reelmill up --fleet` and `reelmill tokens create NAME` show one"
         raise SettingsError(f"which farm? Give --join URL or REELMILL_JOIN; {advice}")

@@ -120,13 +120,16 @@ class MediaLinks(msgspec.Struct, frozen=True):
     """Where a worker without the farm's media folder reads the input of an attempt and leaves its output.
 
     They are good for ``seconds`` from now; then there are new ones, as long as the attempt counts. ``input`` is None
-    for a synthetic job.
+    for a synthetic job. With an object store ``input`` leads there, and ``output`` is where to put the output, with
+    these headers; ``attempt`` leads to the master as ever.
     """
 
     key: AttemptKey
     input: str | None
     attempt: str
     seconds: float
+    output: str | None = None
+    output_headers: dict[str, str] = {}
 
 
 class AttemptOrder(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ class PlaceCheck(msgspec.Struct, frozen=True):
     read: str
     write: str
     seconds: float
+    write_headers: dict[str, str] = {}
+    """What must be said with the reply."""
 
 
 class TrialStep(msgspec.Struct, frozen=True):

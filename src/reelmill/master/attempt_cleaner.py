@@ -1,4 +1,4 @@
-"""The attempt cleaner: removes what attempts left under the media root when no worker that has the folder does."""
+"""The attempt cleaner: removes what attempts left among the media when no worker that has the folder does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from reelmill.domain.attempt import AttemptKey
 from reelmill.master.farm import Farm
 from reelmill.media.publish import list_attempts, remove_attempt
 from reelmill.service import PeriodicService
@@ -25,11 +26,21 @@ class AttemptCleaner(PeriodicService):
 
     async def run_once(self) -> int:
         """Clean once; how many folders were removed."""
-        root = self._farm.media_root
-        left = await asyncio.to_thread(list_attempts, root)
+        left = await self._list()
         garbage = await self._farm.store.read(lambda tx: find_garbage(tx, left)) if left else []
         for key in garbage:
-            await asyncio.to_thread(remove_attempt, root, key)
+            await self._remove(key)
         if garbage:
             log.info("attempts_removed", folders=len(garbage))
         return len(garbage)
+
+    async def _list(self) -> list[AttemptKey]:
+        if self._farm.objects is not None:
+            return await self._farm.objects.list_attempts()
+        return await asyncio.to_thread(list_attempts, self._farm.media_root)
+
+    async def _remove(self, key: AttemptKey) -> None:
+        if self._farm.objects is not None:
+            await self._farm.objects.remove(key)
+        else:
+            await asyncio.to_thread(remove_attempt, self._farm.media_root, key)

@@ -12,6 +12,7 @@ from reelmill.clock import Clock
 from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import Unavailable
 from reelmill.master.metrics import Metrics
+from reelmill.media.objects import Objects
 from reelmill.store.protocol import Store, Tx
 from reelmill.store.transition import Rules
 
@@ -37,7 +38,7 @@ class Farm(NamedTuple):
     """One farm as its master sees it. ``lease_seconds`` is how long a worker may be silent.
 
     ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number. Without a
-    ``gate`` the farm is one process.
+    ``gate`` the farm is one process. Media are below the ``media_root``, or in ``objects`` when there are any.
     """
 
     store: Store
@@ -51,6 +52,17 @@ class Farm(NamedTuple):
     metrics: Metrics
     max_queued: int | None = None
     gate: Gate | None = None
+    objects: Objects | None = None
+
+    @property
+    def local_root(self) -> Path | None:
+        """The folder of the media on this machine; None when they are in an object store."""
+        return self.media_root if self.objects is None else None
+
+    @property
+    def media_name(self) -> str:
+        """Where the media are, for people."""
+        return str(self.media_root) if self.objects is None else self.objects.url
 
     def rules(self) -> Rules:
         """What a change that happens now is judged by."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reelmill.bus.protocol import Bus
@@ -17,6 +18,7 @@ from reelmill.master.farm import Farm, Gate
 from reelmill.master.media_desk import MediaDesk
 from reelmill.master.metrics import Metrics
 from reelmill.master.news import News
+from reelmill.master.object_desk import ObjectDesk
 from reelmill.master.presence import Presence
 from reelmill.master.pruner import Pruner, Trimmer
 from reelmill.master.reaper import Reaper
@@ -26,6 +28,9 @@ from reelmill.master.settler import Settler
 from reelmill.service import PeriodicService, Service, stop_all
 from reelmill.settings import Settings
 from reelmill.store.protocol import Store
+
+if TYPE_CHECKING:
+    from reelmill.media.object_place import ObjectPlace
 
 
 def background(farm: Farm, retention_seconds: float | None, *, alone: bool) -> list[Service]:
@@ -44,9 +49,17 @@ class Master(Service):
     """Serves one farm over the given store and bus, which must have been started."""
 
     def __init__(
-        self, settings: Settings, store: Store, bus: Bus, clock: Clock, *, alone: bool, gate: Gate | None = None
+        self,
+        settings: Settings,
+        store: Store,
+        bus: Bus,
+        clock: Clock,
+        *,
+        alone: bool,
+        gate: Gate | None = None,
+        objects: ObjectPlace | None = None,
     ) -> None:
-        """``alone`` says that the only worker lives in this very process."""
+        """``alone`` says that the only worker lives in this very process; media are in ``objects`` if there are any."""
         use_scenarios(settings.own_scenarios)
         self.farm = Farm(
             store=store,
@@ -64,9 +77,14 @@ class Master(Service):
             metrics=Metrics(),
             max_queued=settings.max_queued or None,
             gate=gate,
+            objects=objects,
         )
         self.news = News(self.farm)
-        desk = MediaDesk(self.farm, lambda: settings.public_url or self._server.address)
+
+        def address() -> str:
+            return settings.public_url or self._server.address
+
+        desk = MediaDesk(self.farm, address) if objects is None else ObjectDesk(self.farm, address, objects)
         names = ",".join((settings.host, settings.allowed_hosts, urlsplit(settings.public_url).hostname or ""))
         self._server = HttpServer(
             create_app(self.farm, self.news, names, self._find_troubles, desk, self._find_warnings),

@@ -70,13 +70,25 @@ class MediaDesk(Service):
 
     async def _answer(self, asked: LinksWanted) -> list[MediaLinks]:
         """Nothing for an attempt that its node does not hold, or not any more."""
-        job = await self._find(asked.key)
+        job = await self.find(asked.key)
         if job is None or job.node_id != asked.node_id or not job.is_held:
             return []
-        expires = int(self._farm.clock.now()) + LINK_SECONDS
-        base, source = self._base_url().rstrip("/"), job.parameters.input
-        read = None if source is None else base + input_link(self._secret, asked.key, source, expires)
-        return [MediaLinks(asked.key, read, base + attempt_link(self._secret, asked.key, expires), LINK_SECONDS)]
+        return [await self.links_of(asked.key, job.parameters.input)]
+
+    async def links_of(self, key: AttemptKey, source: str | None) -> MediaLinks:
+        """Where that attempt reads its input ``source`` and leaves its output."""
+        read = None if source is None else self._base() + input_link(self._secret, key, source, self._end())
+        return MediaLinks(key, read, self.attempt_link(key), LINK_SECONDS)
+
+    def attempt_link(self, key: AttemptKey) -> str:
+        """Where to ask for what an attempt may have done."""
+        return self._base() + attempt_link(self._secret, key, self._end())
+
+    def _base(self) -> str:
+        return self._base_url().rstrip("/")
+
+    def _end(self) -> int:
+        return int(self._farm.clock.now()) + LINK_SECONDS
 
     def check(self, deed: Deed, relative: str, attempt: str, expires: int, signature: str) -> AttemptKey:
         """The attempt that the link is for; Forbidden when the link is not good."""
@@ -123,9 +135,9 @@ class MediaDesk(Service):
 
     async def begin(self, key: AttemptKey) -> None:
         """Make the attempt's folder; AttemptFailed when its output is taken, Conflict when it does not count."""
-        job = await self._find(key)
+        job = await self.find(key)
         if job is None or not job.is_held:
-            raise _over()
+            raise attempt_over()
         root, target = self._farm.media_root, job.parameters.output
         await self._run(open_attempt, root, key)
         if target is not None and not job.parameters.overwrite:
@@ -145,20 +157,19 @@ class MediaDesk(Service):
 
     async def publish(self, key: AttemptKey) -> None:
         """Put the output into its place, only if the store says that this attempt has won; may be repeated."""
-        job = await self._find(key)
+        job = await self.find(key)
         if job is None or job.winner != key.attempt or job.result is None:
-            raise _over()
+            raise attempt_over()
         if job.is_held:
             place = partial(publish, overwrite=job.parameters.overwrite)
             output = find_attempt_output(self._farm.media_root, key)
             await self._run(place, output, self._farm.media_root, job.result.output, job.result.sha256)
         await self._run(remove_attempt, self._farm.media_root, key)
 
-    def check_of(self, name: str, seconds: float) -> PlaceCheck:
+    async def check_of(self, name: str, seconds: float) -> PlaceCheck:
         """The word to one worker about that check, with a reply of its own."""
         reply = secrets.token_hex(8)
-        link = place_link(self._secret, name, reply, int(self._farm.clock.now()) + LINK_SECONDS)
-        link = self._base_url().rstrip("/") + link
+        link = self._base() + place_link(self._secret, name, reply, self._end())
         return PlaceCheck(name, reply, link, link, seconds)
 
     def check_place(self, name: str, reply: str, expires: int, signature: str) -> PlaceCheck:
@@ -188,7 +199,8 @@ class MediaDesk(Service):
         """Remove all of it."""
         await self._run(close_check, self._farm.media_root, name)
 
-    async def _find(self, key: AttemptKey) -> Job | None:
+    async def find(self, key: AttemptKey) -> Job | None:
+        """The job of that attempt; None when it is at another one."""
         job = await self._farm.store.read(lambda tx: get_job(tx, key.job_id))
         return job if job is not None and job.attempt == key.attempt else None
 
@@ -196,5 +208,6 @@ class MediaDesk(Service):
         return await asyncio.get_running_loop().run_in_executor(self._disk, partial(work, *args, **kwargs))
 
 
-def _over() -> Conflict:
+def attempt_over() -> Conflict:
+    """What an attempt hears that has nothing to ask for any more."""
     return Conflict("this attempt does not count any more", code="attempt_over")

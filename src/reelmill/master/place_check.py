@@ -45,7 +45,7 @@ async def check_places(farm: Farm, desk: MediaDesk) -> list[CheckedPlace]:
 
 async def _check_node(farm: Farm, desk: MediaDesk, node: Node, name: str, expected: str) -> CheckedPlace:
     found = CheckedPlace(node=node.name, node_id=node.id, version=node.version)
-    check = desk.check_of(name, TRIAL_SECONDS)
+    check = await desk.check_of(name, TRIAL_SECONDS)
     trial = await check_question(node.id).ask(farm.bus, check, TRIAL_SECONDS + _GRACE_SECONDS)
     if trial is None:
         # It always answers in time, so one that is there and did not has never heard of the question.

@@ -1,4 +1,7 @@
-"""The depot of a worker that has no media folder: inputs come from the masters over HTTP, and outputs go there."""
+"""The depot of a worker that has no media folder: inputs and outputs go over HTTP, where links of the masters lead.
+
+That is to the masters themselves, or to an object store; what an attempt may do is asked of the masters either way.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ from reelmill.media.upload import WholeOutput
 from reelmill.worker.depot import Depot
 from reelmill.worker.input_cache import PART, InputCache
 from reelmill.worker.media_master import PATIENCE_SECONDS, Disagreed, MediaMaster, below, check, origin_of
+from reelmill.worker.store_exchange import check_input, is_in_store, md5_of, put_output
 
 log = structlog.get_logger()
 
@@ -108,7 +112,7 @@ class HttpDepot(Depot):
     async def _look(self, links: MediaLinks) -> _Version:
         """Asks for one byte: unlike an answer to HEAD, a problem can tell what it is."""
         answer = await self._master.http.get(_input_of(links), headers={"Range": "bytes=0-0"})
-        await check(answer)
+        await check_input(links, answer)
         size = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers["Content-Length"]
         return _Version(answer.headers["ETag"], int(size))
 
@@ -118,7 +122,7 @@ class HttpDepot(Depot):
             await self._master.ask(key, lambda links: self._fetch_rest(links, version, part))
             expected = await self._master.ask(key, lambda links: self._digest(links, version))
             found, size = await asyncio.to_thread(hash_and_sync, part)
-            if (found, size) == (expected, version.size):
+            if (found, size) == (expected or found, version.size):
                 part.replace(path)
                 return
             log.warning("input_corrupted", job=key.job_id, attempt=key.attempt, expected=expected, found=found)
@@ -133,7 +137,7 @@ class HttpDepot(Depot):
                 return
             headers = {"Range": f"bytes={here}-", "If-Range": version.etag}
             async with self._master.http.stream("GET", _input_of(links), headers=headers) as answer:
-                await check(answer)
+                await check_input(links, answer)
                 if answer.headers.get("ETag") != version.etag:
                     raise _Changed
                 if answer.status_code == 200 and here:
@@ -141,7 +145,10 @@ class HttpDepot(Depot):
                 async for piece in answer.aiter_raw(_READ_BYTES):
                     await asyncio.to_thread(file.write, piece)
 
-    async def _digest(self, links: MediaLinks, version: _Version) -> str:
+    async def _digest(self, links: MediaLinks, version: _Version) -> str | None:
+        """None from an object store: it has no SHA-256 of what others put there."""
+        if is_in_store(links):
+            return None
         headers = {"Want-Repr-Digest": "sha-256=1", "Range": "bytes=0-0"}
         answer = await self._master.http.get(_input_of(links), headers=headers)
         await check(answer)
@@ -155,8 +162,11 @@ class HttpDepot(Depot):
         offset, corrupted = 0, 0
         while corrupted < _TRIES:
             try:
-                while offset < size:
-                    offset = await self._send_piece(key, output, offset)
+                if await self._master.ask(key, _leads_to_store):
+                    await self._put_whole(key, output, size)
+                else:
+                    while offset < size:
+                        offset = await self._send_piece(key, output, offset)
                 await self._master.post(key, "complete", said)
                 return
             except Disagreed as error:
@@ -165,6 +175,10 @@ class HttpDepot(Depot):
                 offset = await self._master.ask(key, self._offset) if error.offset is None else error.offset
         message = f"The output arrived damaged {_TRIES} times; look at the network, and the disks of both sides."
         raise AttemptFailed(Failure("network_error", "output_corrupted", message))
+
+    async def _put_whole(self, key: AttemptKey, output: Path, size: int) -> None:
+        md5 = await md5_of(output, size)
+        await self._master.ask(key, lambda links: put_output(self._master.http, links, output, size, md5))
 
     async def _send_piece(self, key: AttemptKey, output: Path, offset: int) -> int:
         """How much the masters have behind it; Disagreed, and nothing is sent, when they have not ``offset`` before."""
@@ -207,7 +221,11 @@ class HttpDepot(Depot):
         return await self._master.once("GET", check.read)
 
     async def try_write(self, check: PlaceCheck, content: bytes) -> None:
-        await self._master.once("PUT", check.write, content)
+        await self._master.once("PUT", check.write, content, check.write_headers)
+
+
+async def _leads_to_store(links: MediaLinks) -> bool:
+    return is_in_store(links)
 
 
 def _input_of(links: MediaLinks) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import httpx2
@@ -41,8 +41,12 @@ class Disagreed(Exception):
         self.offset = offset
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The link is not good, or not any more."""
+
+    def __init__(self, reason: str, link: str = "") -> None:
+        super().__init__(reason)
+        self.link = link
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -103,12 +107,12 @@ class MediaMaster:
             if links is not None:
                 try:
                     return await call(links)
-                except (httpx2.TransportError, _Refused) as error:
+                except (httpx2.TransportError, Refused) as error:
                     self._links.pop(key, None)  # another master may have better ones
-                    unreachable = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | _Refused)
-                    lost_at = (lost_at or began) if unreachable else None
+                    is_away = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | Refused)
+                    lost_at = (lost_at or began) if is_away else None
                     if lost_at is not None and loop.time() - lost_at > self._patience:
-                        raise AttemptFailed(_unreachable(links.attempt, error)) from error
+                        raise AttemptFailed(unreachable(_link_of(error, links), error)) from error
                     log.info("media_exchange_broke", job=key.job_id, attempt=key.attempt, reason=repr(error))
             failures = 0 if loop.time() - began > _LONGEST_PAUSE else failures + 1
             await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1))
@@ -135,12 +139,14 @@ class MediaMaster:
 
         await self.ask(key, send)
 
-    async def once(self, method: str, link: str, content: bytes | None = None) -> bytes:
+    async def once(
+        self, method: str, link: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         """The answer to one request, which is not repeated; PlaceFault when it is no success."""
         try:
-            answer = await self.http.request(method, link, content=content)
+            answer = await self.http.request(method, link, content=content, headers=headers)
         except httpx2.TransportError as error:
-            raise PlaceFault(_unreachable(link, error).message) from error
+            raise PlaceFault(unreachable(link, error).message) from error
         if not answer.is_success:
             raise PlaceFault(f"{origin_of(link)} answers {answer.status_code} to {method}: {_detail_of(answer)}")
         return answer.content
@@ -164,7 +170,7 @@ async def check(answer: httpx2.Response) -> None:
     if problem.failure is not None:
         raise AttemptFailed(problem.failure)
     if answer.status_code == 403:
-        raise _Refused(problem.detail)
+        raise Refused(problem.detail)
     if problem.code == "attempt_over":
         raise asyncio.CancelledError
     if answer.status_code == 409:
@@ -189,9 +195,21 @@ def _detail_of(answer: httpx2.Response) -> str:
         return answer.text[:200] or answer.reason_phrase
 
 
-def _unreachable(link: str, error: Exception) -> Failure:
+def _link_of(error: Exception, links: MediaLinks) -> str:
+    """The address that could not be used: that of a master, or of an object store."""
+    if isinstance(error, Refused):
+        return error.link or links.attempt
+    try:
+        return str(error.request.url) if isinstance(error, httpx2.TransportError) else links.attempt
+    except RuntimeError:  # it broke before there was a request
+        return links.attempt
+
+
+def unreachable(link: str, error: Exception) -> Failure:
+    """What an attempt fails of when that address cannot be used."""
     message = (
         f"This worker cannot get media from {origin_of(link)} ({error or type(error).__name__}); "
-        "set public-url on the masters to where it can, or give it the media folder with --media."
+        "set public-url (for an object store media-endpoint) on the masters to where it can, "
+        "or give it the media folder with --media."
     )
     return Failure("network_error", "media_unreachable", message)

@@ -8,7 +8,7 @@ import hashlib
 import random
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ import pytest
 
 from reelmill.bus.memory import MemoryBus
 from reelmill.clock import SystemClock
-from reelmill.domain.attempt import AttemptKey, AttemptReport, Offer
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant, Offer
 from reelmill.domain.lifecycle import Settle, Start
 from reelmill.domain.retry import RetryPolicy
 from reelmill.master.master import Master
+from reelmill.media.object_place import ObjectPlace
 from reelmill.settings import Settings
 from reelmill.store.attempts import report
 from reelmill.store.claim import claim
@@ -34,6 +35,7 @@ from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.inventory import Inventory, discover, find_ffmpeg
 from reelmill.worker.machine import usable_memory
 from tests import samples
+from tests.object_store import ObjectStore, object_store
 
 TERMINAL = {"completed", "failed", "canceled", "timed_out"}
 
@@ -41,7 +43,15 @@ TERMINAL = {"completed", "failed", "canceled", "timed_out"}
 class FarmUnderTest:
     """A farm whose parts a test starts and stops one by one. ``url`` answers while the master runs."""
 
-    def __init__(self, folder: Path, inventory: Inventory, *, bus: MemoryBus | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inventory: Inventory,
+        *,
+        bus: MemoryBus | None = None,
+        objects: ObjectPlace | None = None,
+        **settings: Any,
+    ) -> None:
         self.media = folder / "media"
         self.media.mkdir(exist_ok=True)
         own: dict[str, Any] = {"port": 0, "data": folder, "media": self.media, "beat_seconds": 0.2}
@@ -49,7 +59,7 @@ class FarmUnderTest:
         self.inventory = inventory
         self.bus = bus or MemoryBus()
         self.store = SqliteStore(folder / "farm.db")
-        self.master = Master(self.settings, self.store, self.bus, SystemClock(), alone=True)
+        self.master = Master(self.settings, self.store, self.bus, SystemClock(), alone=True, objects=objects)
         self.worker = self.new_worker()
         self._clients = contextlib.AsyncExitStack()
         self.http: httpx2.AsyncClient
@@ -136,6 +146,13 @@ async def make_farm(tmp_path: Path, inventory: Inventory) -> AsyncGenerator[Farm
         await farm.stop()
 
 
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Generator[ObjectStore, None, None]:
+    """One real object store for all tests; each has a prefix of its own."""
+    with object_store(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
 @pytest.fixture
 async def farm(make_farm: FarmMaker) -> FarmUnderTest:
     """A farm that is up."""
@@ -175,15 +192,22 @@ def _rules() -> Rules:
     return Rules(time.time(), RetryPolicy(), random.Random(0))
 
 
+async def claim_as(farm: FarmUnderTest, node: str) -> Grant:
+    """Take the one job that waits, as a worker would."""
+    offer = Offer(node, node, farm.inventory.capabilities, 2)
+    [grant] = await farm.store.write(lambda tx: claim(tx, offer, 30.0, _rules()))
+    return grant
+
+
 async def claim_as_dead_worker(farm: FarmUnderTest) -> AttemptKey:
     """Take the job as a worker would, and never be heard of again."""
-    offer = Offer("dead", "dead", farm.inventory.capabilities, 2)
-    [grant] = await farm.store.write(lambda tx: claim(tx, offer, 30.0, _rules()))
-    return grant.key
+    return (await claim_as(farm, "dead")).key
 
 
-async def settle_as_dead_worker(farm: FarmUnderTest, key: AttemptKey, output: str, sha256: str, size: int) -> None:
+async def settle_as_dead_worker(
+    farm: FarmUnderTest, key: AttemptKey, output: str, sha256: str, size: int, node: str = "dead"
+) -> None:
     """Say that its output was verified, and no more."""
     result = msgspec.structs.replace(samples.result(), output=output, sha256=sha256, size_bytes=size)
-    reports = [AttemptReport(key, "dead", event) for event in (Start(), Settle(result))]
+    reports = [AttemptReport(key, node, event) for event in (Start(), Settle(result))]
     assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]

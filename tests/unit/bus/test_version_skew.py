@@ -15,6 +15,9 @@ from tests.unit.bus.test_words import WORDS
 FROZEN: dict[str, Any] = json.loads((Path(__file__).parent / "words-0.1.json").read_text())
 """The same words as version 0.1 says them. A version that changes words adds a file of its own and drops the oldest."""
 
+_DICTS = ("engines", "labels", "features", "output_headers", "write_headers")
+"""In which each entry means something."""
+
 every_word = pytest.mark.parametrize(("kind", "word"), WORDS)
 
 
@@ -63,4 +66,4 @@ def _add(part: object, name: str = "") -> object:
     if not isinstance(part, dict):
         return part
     more = {key: _add(value, key) for key, value in cast(dict[str, object], part).items()}
-    return more if name in ("engines", "labels", "features") else {**more, "added later": [1, {"more": True}]}
+    return more if name in _DICTS else {**more, "added later": [1, {"more": True}]}

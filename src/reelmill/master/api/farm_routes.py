@@ -241,7 +241,7 @@ class ScenariosController(Controller):
 
 def _disk_troubles(farm: Farm) -> list[str]:
     troubles: list[str] = []
-    for folder in {farm.data_folder, farm.media_root}:
+    for folder in {farm.data_folder, farm.local_root or farm.data_folder}:
         try:
             free = shutil.disk_usage(folder).free
         except OSError as error:
@@ -276,7 +276,7 @@ async def health(farm: TheFarm, troubles: TheTroubles, warnings: TheWarnings) ->
         reasons=reasons + warnings,
         version=__version__,
         farm_id=which,
-        media_root=str(farm.media_root),
+        media_root=farm.media_name,
         nodes_online=online,
         full_queues=full,
         jobs=jobs,

@@ -70,7 +70,7 @@ def check_text(body: bytes) -> bytes:
 
 async def accept_one(farm: Farm, intake: Intake, asked: JobRequest) -> Accepted:
     """The job, stored; InvalidField or Conflict when it cannot be."""
-    job = accept(asked, new_id(), farm.media_root)
+    job = accept(asked, new_id(), farm.local_root)
     if job.parameters.input is not None:
         [missing] = await asyncio.to_thread(_find_missing_inputs, farm, [job])
         if missing is not None:
@@ -174,7 +174,7 @@ def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None
 
 def _judge(farm: Farm, raw: msgspec.Raw) -> NewJob | ProblemAnswer:
     try:
-        return accept(JOB_DECODER.decode(raw), new_id(), farm.media_root)
+        return accept(JOB_DECODER.decode(raw), new_id(), farm.local_root)
     except ReelmillError as error:
         return describe_error(error)
     except msgspec.DecodeError as error:
@@ -194,14 +194,16 @@ def _find_missing_inputs(farm: Farm, jobs: Sequence[NewJob | ProblemAnswer]) -> 
 
 
 def _missing_input(farm: Farm, path: str) -> InvalidField | None:
-    place = farm.media_root / path
+    if farm.local_root is None:  # a question to a far store for each job of a batch: the attempt finds out
+        return None
+    place = farm.local_root / path
     try:
         if place.is_file():
             return None
         what = "is not a file" if place.exists() else "does not exist"
     except OSError as error:
         what = f"cannot be opened ({error.strerror})"
-    return InvalidField("parameters.input", f"{path!r} {what} under the media root {farm.media_root}")
+    return InvalidField("parameters.input", f"{path!r} {what} under the media root {farm.local_root}")
 
 
 def _item(index: int, outcome: Answer | ProblemAnswer) -> BatchItemAnswer:

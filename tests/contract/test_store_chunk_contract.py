@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reelmill.domain.attempt import AttemptKey
-from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk, chunk_path
+from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_path
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Split
@@ -18,7 +18,7 @@ from reelmill.store.listing import JobFilter
 from reelmill.store.retention import prune_ended
 from reelmill.store.submit import Accepted
 from tests.farmhand import LATER, NOW, Farmhand
-from tests.samples import BAD_INPUT, NETWORK_DOWN, failed, new_job, node_info, published, said, settled, started
+from tests.samples import BAD_INPUT, NETWORK_DOWN, failed, new_job, node_info, published, result, said, settled, started
 
 NODE = node_info(units=8)
 PIECES = (
@@ -91,7 +91,8 @@ async def test_the_last_chunk_makes_its_job_ready_and_a_node_is_told_to_join(far
     await complete(farm, grants[0].key)
     await complete(farm, grants[1].key)
     [join] = await farm.claim(NODE)
-    assert (AttemptKey(parent.id, 2), PIECES) == (join.key, join.chunk_plan.chunks if join.chunk_plan else None)
+    assert ChunkPlan(1, PIECES, 3 * result().encode_seconds, 3 * result().cpu_seconds) == join.chunk_plan
+    assert AttemptKey(parent.id, 2) == join.key
     await complete(farm, join.key)
     done = await farm.job(parent.id)
     assert ("completed", 100.0, 0) == (done.status, done.progress, done.chunks_left)

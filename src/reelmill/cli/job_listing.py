@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reelmill.cli.master_client import MasterOption, call_master, node_path, read_jobs
+from reelmill.cli.master_client import MasterOption, call_master, job_path, node_path, read_jobs
 from reelmill.cli.output import Format, FormatOption, local_time, make_writer
 from reelmill.errors import Conflict, InvalidField, NotFound
 
@@ -28,6 +28,7 @@ Scenarios = Annotated[list[str] | None, _filter("NAME", "Such as 720p30-h264")]
 Engines = Annotated[list[str] | None, _filter("ENGINE", "auto, ffmpeg or gstreamer")]
 Launches = Annotated[list[str] | None, _filter("ID", "Ids of launches")]
 Tenants = Annotated[list[str] | None, _filter("NAME", "Names of tenants")]
+Parents = Annotated[list[str] | None, _filter("JOB", "Chunks of these jobs, by id or number")]
 Nodes = Annotated[list[str] | None, _filter("NODE", "Names or ids of nodes")]
 
 _COLUMNS = [
@@ -58,6 +59,7 @@ def list_jobs(
     launch: Launches = None,
     node: Nodes = None,
     tenant: Tenants = None,
+    parent: Parents = None,
     label: Annotated[str | None, typer.Option(metavar="NAME:VALUE", help="Only jobs with this label.")] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many at most.")] = 20,
     everything: Annotated[
@@ -67,8 +69,8 @@ def list_jobs(
     master: MasterOption = None,
 ) -> None:
     """List jobs, newest first."""
-    names = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant")
-    given = (status, queue, priority, scenario, engine, launch, node, tenant)
+    names = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant", "parent")
+    given = (status, queue, priority, scenario, engine, launch, node, tenant, parent)
     filters = {name: _split(values) for name, values in zip(names, given, strict=True) if values}
     _check(filters)
     params: dict[str, str | int] = {name: ",".join(values) for name, values in filters.items()}
@@ -95,6 +97,8 @@ async def _find_named(client: MasterClient, filters: Mapping[str, Sequence[str]]
 
     if "launch" in filters:
         params["launch"] = ",".join([(await find_launch(client, name)).id for name in filters["launch"]])
+    if "parent" in filters:
+        params["parent"] = ",".join([(await client.get(job_path(name)))["id"] for name in filters["parent"]])
     for name in filters.get("node", ()):
         await _check_node(client, name)
 

@@ -43,6 +43,7 @@ def launch(
     verbose: given.Verbose = False,
     duration: given.Duration = None,
     bitrate: given.Bitrate = None,
+    chunk: given.Chunk = None,
     input_path: given.Input = None,
     wait: given.Wait = False,
     seed: given.Seed = None,
@@ -96,7 +97,7 @@ def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
 _PLAN_OPTIONS = (
     "count", "scenario", "queue", "priority", "engine", "duration", "bitrate", "input_path", "seed", "tenant",
     "node_label", "name", "mix", "workload", "manifest", "to", "skip_existing",
-    "quality", "quality_sample", "quality_min", "verify",
+    "quality", "quality_sample", "quality_min", "verify", "chunk",
 )  # fmt: skip
 
 
@@ -145,6 +146,7 @@ def _read_plan(typed: dict[str, Any], url: str, launch_id: str) -> LaunchPlan:
         tenant=typed["tenant"],
         node_labels=typed["node_label"] or (),
         checks={name: typed[name] for name in CHECKS},
+        chunk=typed["chunk"],
         mixes=typed["mix"] or (),
         workload=typed["workload"],
         manifest=typed["manifest"],

@@ -69,6 +69,14 @@ Bitrate = Annotated[
     str | None,
     typer.Option(metavar="RATE", help="Such as 5M, or a range 4M-10M.", show_default="the scenario's usual range"),
 ]
+Chunk = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Encode each input in chunks of about this length, such as 60s, on all nodes at once.",
+        show_default="in one",
+    ),
+]
 Input = Annotated[
     str | None,
     typer.Option("--input", metavar="PATH", help="Transcode this file, or those of a pattern such as 'in/**/*.mov'."),

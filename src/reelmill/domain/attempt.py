@@ -121,7 +121,7 @@ class MediaLinks(msgspec.Struct, frozen=True):
 
     They are good for ``seconds`` from now; then there are new ones, as long as the attempt counts. ``input`` is None
     for a synthetic job. With an object store ``input`` leads there, and ``output`` is where to put the output, with
-    these headers; ``attempt`` leads to the master as ever.
+    these headers; ``attempt`` leads to the master as ever. ``chunks`` are the pieces that the attempt joins, in order.
     """
 
     key: AttemptKey
@@ -130,6 +130,7 @@ class MediaLinks(msgspec.Struct, frozen=True):
     seconds: float
     output: str | None = None
     output_headers: dict[str, str] = {}
+    chunks: tuple[str, ...] = ()
 
 
 class AttemptOrder(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from reelmill.domain.media_path import PRIVATE_FOLDER
+from reelmill.domain.media_path import CHUNKS_FOLDER
 
 MOST_CHUNKS = 1000
 """A longer input gets longer chunks."""
@@ -14,14 +14,10 @@ MOST_CHUNKS = 1000
 CHUNKS_PERCENT = 95.0
 """How much of the parent is done when all its chunks are; the rest is sound, joining and verifying."""
 
-CHUNKS_FOLDER = f"{PRIVATE_FOLDER}/chunks"
-"""Where encoded chunks wait under the media root until their parent is complete."""
-
 CHUNK_LOST = "chunk_lost"
 """The code of a join that finds a chunk missing or damaged: the one failure after which the job is split anew."""
 
 _CHUNK_ID = re.compile(r"(?P<parent>.+)-(?P<attempt>\d+)c\d+")
-_CHUNK_PATH = re.compile(re.escape(CHUNKS_FOLDER) + r"/[A-Za-z0-9-]+/\d+\.mp4")
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,10 +34,12 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChunkPlan(msgspec.Struct, frozen=True):
-    """What a job was split into, by which of its attempts."""
+    """What a job was split into, by which of its attempts; and how long engines took for what is complete of it."""
 
     attempt: int
     chunks: tuple[Chunk, ...]
+    encode_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     def share(self, chunk: Chunk) -> float:
         """Which part of the whole that piece is, 0 to 1."""
@@ -59,6 +57,12 @@ def parent_of(job_id: str) -> str | None:
     return found["parent"] if found else None
 
 
+def read_plan_folder(name: str) -> tuple[str, int] | None:
+    """The parent and the attempt that a folder of chunks is named after; None when it is none."""
+    parent_id, _, attempt = name.rpartition("-")
+    return (parent_id, int(attempt)) if parent_id and attempt.isdecimal() else None
+
+
 def plan_folder(parent_id: str, attempt: int) -> str:
     """The name of the folder of the chunks that one attempt has planned."""
     return f"{parent_id}-{attempt}"
@@ -67,8 +71,3 @@ def plan_folder(parent_id: str, attempt: int) -> str:
 def chunk_path(parent_id: str, attempt: int, index: int) -> str:
     """Where the encoded piece waits, relative to the media root."""
     return f"{CHUNKS_FOLDER}/{plan_folder(parent_id, attempt)}/{index}.mp4"
-
-
-def is_chunk_path(path: str) -> bool:
-    """Whether a path in our own folder is that of an encoded piece: no other may be read or written through a job."""
-    return _CHUNK_PATH.fullmatch(path) is not None

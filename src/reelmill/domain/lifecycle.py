@@ -63,9 +63,10 @@ class Split(msgspec.Struct, frozen=True, tag="split"):
 
 
 class ChunkDone(msgspec.Struct, frozen=True, tag="chunk_done"):
-    """That chunk of the job is complete."""
+    """That chunk of the job is complete, with this result."""
 
     chunk: Chunk
+    result: Result
 
 
 class ChunkFailed(msgspec.Struct, frozen=True, tag="chunk_failed"):
@@ -218,8 +219,8 @@ def _decide_chunks(job: Job, event: _OfChunks, now: float) -> Decision:
     match event:
         case Split(chunks):
             return Decision(_split(job, chunks), f"split into {len(chunks)} chunks")
-        case ChunkDone(chunk):
-            return Decision(_with_chunk(job, chunk), f"chunk {chunk.index + 1} of {job.chunks} is complete")
+        case ChunkDone(chunk, result):
+            return Decision(_with_chunk(job, chunk, result), f"chunk {chunk.index + 1} of {job.chunks} is complete")
         case ChunkFailed(failure):
             status: Status = "timed_out" if failure.reason == "timeout" else "failed"
             return Decision(_final(job, status, failure, now), f"{failure.code}: {failure.message}")
@@ -306,10 +307,17 @@ def _split(job: Job, chunks: tuple[Chunk, ...]) -> Job:
     return msgspec.structs.replace(waiting, chunk_plan=plan, chunks=len(chunks), chunks_left=len(chunks))
 
 
-def _with_chunk(job: Job, chunk: Chunk) -> Job:
-    assert job.chunk_plan is not None
-    left, progress = job.chunks_left - 1, job.progress + CHUNKS_PERCENT * job.chunk_plan.share(chunk)
-    return msgspec.structs.replace(job, chunks_left=left, progress=progress if left else CHUNKS_PERCENT)
+def _with_chunk(job: Job, chunk: Chunk, result: Result) -> Job:
+    plan = job.chunk_plan
+    assert plan is not None
+    left, progress = job.chunks_left - 1, job.progress + CHUNKS_PERCENT * plan.share(chunk)
+    plan = msgspec.structs.replace(
+        plan,
+        encode_seconds=plan.encode_seconds + result.encode_seconds,
+        cpu_seconds=plan.cpu_seconds + result.cpu_seconds,
+    )
+    progress = progress if left else CHUNKS_PERCENT
+    return msgspec.structs.replace(job, chunk_plan=plan, chunks_left=left, progress=progress)
 
 
 def _in_one(job: Job) -> Job:

@@ -14,6 +14,10 @@ from reelmill.errors import InvalidField
 PRIVATE_FOLDER = ".reelmill"
 """The folder under the media root that holds attempts; no job may name a path in it."""
 
+CHUNKS_FOLDER = f"{PRIVATE_FOLDER}/chunks"
+"""Where encoded chunks wait under the media root until their job is complete; only chunks are written there."""
+
+_CHUNK_PATH = re.compile(re.escape(CHUNKS_FOLDER) + r"/[A-Za-z0-9-]+/\d+\.mp4")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_NAME_BYTES = 255
 _MAX_PATH_BYTES = 1024
@@ -47,11 +51,17 @@ def check_media_path(field: str, path: str, root: Path | None = None) -> str:
     return str(pure)
 
 
+def is_chunk_path(path: str) -> bool:
+    """Whether a path in our own folder is that of an encoded chunk. No request can name one."""
+    return _CHUNK_PATH.fullmatch(path) is not None
+
+
 def resolve(field: str, root: Path, relative: str) -> Path:
     """The absolute path of ``relative`` under ``root`` with links followed; InvalidField when a link leads out."""
     real_root = root.resolve()
+    checked = relative if is_chunk_path(relative) else check_media_path(field, relative)
     try:
-        real = (real_root / check_media_path(field, relative)).resolve()
+        real = (real_root / checked).resolve()
     except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
         raise InvalidField(
             field, f"{relative!r} is a link that runs in a circle, or cannot be followed; name the file itself"

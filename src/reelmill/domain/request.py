@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from reelmill.domain.capability import Needs
+from reelmill.domain.capability import Needs, with_feature
+from reelmill.domain.chunk_request import check_chunk
 from reelmill.domain.container import container_of_name
 from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue, VerifyDepth
 from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
@@ -17,7 +18,7 @@ from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
 from reelmill.domain.rendition import check_output
-from reelmill.domain.scenario import Scenario, find_built_in, find_scenario
+from reelmill.domain.scenario import OPTIONS, Scenario, find_built_in, find_scenario
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 
@@ -30,7 +31,10 @@ _MAX_STEM_BYTES = 160  # the whole name must stay under 255, whatever script it 
 
 
 class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The ``parameters`` of a request. ``bitrate`` is bit/s or text such as ``"5M"``; times are seconds."""
+    """The ``parameters`` of a request. ``bitrate`` is bit/s or text such as ``"5M"``; times are seconds.
+
+    ``chunk`` is seconds, or text such as ``"60s"`` or ``"2m"``.
+    """
 
     duration: float | None = None
     bitrate: int | str | None = None
@@ -42,6 +46,7 @@ class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     quality_sample: int = 1
     quality_min: float | None = None
     verify: VerifyDepth = "ends"
+    chunk: float | str | None = None
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -65,23 +70,26 @@ def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> 
         scenario = find_scenario(request.scenario)
     except NotFound as error:
         raise InvalidField("scenario", str(error)) from None
-    parameters = _check_parameters(request.parameters, scenario, job_id, media_root)
+    parameters = _check_parameters(request, scenario, job_id, media_root)
     check_tenant(request.tenant)
     check_labels("labels", request.labels)
     check_labels("node_labels", request.node_labels)
     node_labels = dict(sorted(request.node_labels.items()))
     encoder = scenario.encoder_needed(container_of_name(parameters.output or "") or scenario.usual_container)
+    engine = request.engine
+    if parameters.chunk is not None:
+        engine, encoder = "ffmpeg", with_feature(scenario.codec, OPTIONS)
     if isinstance(request.confidence, str):
         check_plain("confidence", request.confidence, MOST_LABEL_CHARS)
     return NewJob(
         id=job_id,
         tenant=request.tenant,
         scenario=scenario.name,
-        engine=request.engine,
+        engine=engine,
         queue=request.queue,
         priority=request.priority,
         parameters=parameters,
-        needs=Needs(request.engine, encoder, scenario.cost, request.tenant, tuple(node_labels.items())),
+        needs=Needs(engine, encoder, scenario.cost, request.tenant, tuple(node_labels.items())),
         labels=request.labels,
         node_labels=node_labels,
         confidence=request.confidence,
@@ -101,9 +109,8 @@ def _fingerprint(request: JobRequest) -> str | None:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-def _check_parameters(
-    asked: RequestedParameters, scenario: Scenario, job_id: str, media_root: Path | None
-) -> Parameters:
+def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, media_root: Path | None) -> Parameters:
+    asked = request.parameters
     bitrate = scenario.bitrate_default
     if asked.bitrate is not None:
         bitrate = _check_bitrate(asked.bitrate, scenario)
@@ -125,6 +132,7 @@ def _check_parameters(
         quality_sample=asked.quality_sample,
         quality_min=asked.quality_min,
         verify=asked.verify,
+        chunk=check_chunk(asked.chunk, source, scenario, request.engine),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from msgspec.structs import asdict
 
+from reelmill.domain.chunk_request import read_chunk
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
 from reelmill.domain.label import check_labels
 from reelmill.domain.media_path import check_media_path
@@ -38,7 +39,7 @@ MIXED = "mixed"
 PATTERN_CHARS = frozenset("*?[")
 KIND_KEYS = (
     "scenario", "queue", "priority", "engine", "duration", "bitrate", "timeout", "input", "tenant", "labels",
-    "node_labels", *CHECKS,
+    "node_labels", "chunk", *CHECKS,
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -80,6 +81,7 @@ def read_kind(said: Fields, name: str | None = None) -> JobKind:
         labels=labels,
         node_labels=_read_labels(said.get("node_labels")),
         checks=read_checks(said),
+        chunk=_read_chunk(said.get("chunk")),
     )
     _check_corners(kind, said)
     return kind
@@ -162,6 +164,14 @@ def place_input(said: Said) -> str:
         raise said.refuse(f"{source!r} is a pattern; those work with --input on the command line")
     rename_field(said.place, lambda: check_media_path("input", source, Path("/")))
     return source
+
+
+def _read_chunk(said: Said | None) -> float | None:
+    if said is None:
+        return None
+    if isinstance(said.value, bool) or not isinstance(said.value, int | float | str):
+        raise said.refuse(f"{shown(said.value)} is not a length; write it like '60s'")
+    return read_chunk(said.place, said.value)
 
 
 def _read_tenant(said: Said | None) -> str | None:

@@ -86,6 +86,7 @@ def read_plan(
     tenant: str | None = None,
     node_labels: Sequence[str] = (),
     checks: Mapping[str, str | None] = NOTHING_TYPED,
+    chunk: str | None = None,
     mixes: Sequence[str] = (),
     workload: Path | None = None,
     manifest: str | None = None,
@@ -113,6 +114,7 @@ def read_plan(
         bitrate=bitrate,
         input=source,
         tenant=tenant,
+        chunk=chunk,
         node_labels=parse_labels("--node-label", node_labels) or None,
         **checks,
     )
@@ -121,7 +123,7 @@ def read_plan(
     if listing.is_asked:
         listing.check(is_done, count=count, workload=file)
         return _plan_listing(listing, typed, number, spool, is_done)
-    kinds = _read_kinds(file, typed) if file is not None else mix((read_kind(typed),))
+    kinds = _check_cuts(_read_kinds(file, typed) if file is not None else mix((read_kind(typed),)))
     return LaunchPlan(
         count=_choose_count(count, file, DEFAULT_COUNT if source is None else 1),
         seed=number,
@@ -129,6 +131,12 @@ def read_plan(
         arrival=file.arrival if file is not None else None,
         workload=file.path if file is not None else None,
     )
+
+
+def _check_cuts(kinds: Mix[JobKind]) -> Mix[JobKind]:
+    if any(kind.chunk is not None and kind.input is None for kind in kinds.choices):
+        raise InvalidField("--chunk", "needs an input: a test source is not cut; name a file with --input")
+    return kinds
 
 
 def needs_spool(

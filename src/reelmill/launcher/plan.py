@@ -60,6 +60,7 @@ class JobKind(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     node_labels: dict[str, str] = {}
     checks: Checks = NO_CHECKS
+    chunk: float | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +135,7 @@ def draw_job(kind: JobKind, draw: Callable[[], float]) -> JobPayload:
             bitrate=_draw_bitrate(kind, scenario, bitrate_share),
             input=kind.input,
             timeout=kind.timeout,
+            chunk=kind.chunk,
             **asdict(kind.checks),
         ),
         kind.tenant,

@@ -8,9 +8,10 @@ import structlog
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.master.farm import Farm
-from reelmill.media.publish import list_attempts, remove_attempt
+from reelmill.media.publish import list_attempts, list_chunk_folders, remove_attempt, remove_chunk_folder
 from reelmill.service import PeriodicService
 from reelmill.store.attempts import find_garbage
+from reelmill.store.chunks import find_chunk_garbage
 
 log = structlog.get_logger()
 
@@ -18,7 +19,10 @@ CLEAN_SECONDS = 60.0
 
 
 class AttemptCleaner(PeriodicService):
-    """Once a minute the folders go of attempts that are over for good; those of a settled output stay."""
+    """Once a minute the folders go of attempts that are over for good; those of a settled output stay.
+
+    So do those of chunks that nobody will join.
+    """
 
     def __init__(self, farm: Farm) -> None:
         super().__init__(CLEAN_SECONDS)
@@ -32,6 +36,17 @@ class AttemptCleaner(PeriodicService):
             await self._remove(key)
         if garbage:
             log.info("attempts_removed", folders=len(garbage))
+        return len(garbage) + await self._remove_chunks()
+
+    async def _remove_chunks(self) -> int:
+        root = self._farm.media_root
+        left = await asyncio.to_thread(list_chunk_folders, root)
+        now = self._farm.clock.now()
+        garbage = await self._farm.store.read(lambda tx: find_chunk_garbage(tx, left, now)) if left else []
+        for name in garbage:
+            await asyncio.to_thread(remove_chunk_folder, root, name)
+        if garbage:
+            log.info("chunks_removed", folders=len(garbage))
         return len(garbage)
 
     async def _list(self) -> list[AttemptKey]:

@@ -14,9 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import msgspec
+
 from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import LINKS, LinksWanted
 from reelmill.domain.attempt import AttemptKey, MediaLinks
+from reelmill.domain.chunk import chunk_path
 from reelmill.domain.job import Job
 from reelmill.domain.place import PlaceCheck
 from reelmill.errors import Conflict
@@ -73,7 +76,14 @@ class MediaDesk(Service):
         job = await self.find(asked.key)
         if job is None or job.node_id != asked.node_id or not job.is_held:
             return []
-        return [await self.links_of(asked.key, job.parameters.input)]
+        links = await self.links_of(asked.key, job.parameters.input)
+        return [msgspec.structs.replace(links, chunks=self._links_of_chunks(job))]
+
+    def _links_of_chunks(self, job: Job) -> tuple[str, ...]:
+        """Where a join reads what it joins."""
+        plan, key = job.chunk_plan, AttemptKey(job.id, job.attempt)
+        paths = [] if plan is None else [chunk_path(job.id, plan.attempt, piece.index) for piece in plan.chunks]
+        return tuple(self._base() + input_link(self._secret, key, path, self._end()) for path in paths)
 
     async def links_of(self, key: AttemptKey, source: str | None) -> MediaLinks:
         """Where that attempt reads its input ``source`` and leaves its output."""

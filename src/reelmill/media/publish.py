@@ -20,7 +20,7 @@ import structlog
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.container import BY_MUXER, SUFFIXES, container_of_name
 from reelmill.domain.failure import Failure
-from reelmill.domain.media_path import PRIVATE_FOLDER, check_media_path, resolve
+from reelmill.domain.media_path import CHUNKS_FOLDER, PRIVATE_FOLDER, check_media_path, is_chunk_path, resolve
 from reelmill.errors import InvalidField
 from reelmill.media.failed import AttemptFailed
 
@@ -127,10 +127,10 @@ def _prepare_target(media_root: Path, relative: str) -> Path:
 
     A link at the target's own name is not followed: it is a file like any other there.
     """
-    pure = PurePosixPath(check_media_path("parameters.output", relative))
+    pure = PurePosixPath(relative if is_chunk_path(relative) else check_media_path("parameters.output", relative))
     root = media_root.resolve()
     try:
-        folder = root if pure.parent == PurePosixPath() else resolve("parameters.output", root, str(pure.parent))
+        folder = root / pure.parent if is_chunk_path(relative) else _follow(root, pure.parent)
     except RuntimeError as error:  # what Python before 3.13 raises for links in a circle
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
     if not folder.is_dir():
@@ -139,6 +139,28 @@ def _prepare_target(media_root: Path, relative: str) -> Path:
         for place in missing:
             sync_folder(place.parent)
     return folder / pure.name
+
+
+def _follow(root: Path, folder: PurePosixPath) -> Path:
+    return root if folder == PurePosixPath() else resolve("parameters.output", root, str(folder))
+
+
+def list_chunk_folders(media_root: Path) -> list[str]:
+    """The names of the folders in which encoded chunks wait, in no order."""
+    try:
+        return [folder.name for folder in (media_root / CHUNKS_FOLDER).iterdir()]
+    except FileNotFoundError:
+        return []
+
+
+def remove_chunk_folder(media_root: Path, name: str) -> None:
+    """Remove the chunks in it; what cannot be removed now is tried again by a later clean-up."""
+    try:
+        shutil.rmtree(media_root / CHUNKS_FOLDER / name)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        log.warning("chunk_folder_not_removed", folder=name, reason=str(error))
 
 
 def _replace(output: Path, target: Path, sha256: str) -> None:

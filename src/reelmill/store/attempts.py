@@ -168,7 +168,7 @@ def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]
     changes.write(tx)
     for before in loaded:
         after = changes.now[before.id]
-        if after.chunk_plan is not None and after.chunk_plan != before.chunk_plan:
+        if after.chunk_plan is not None and before.chunk_plan is None:
             insert_chunks(tx, after, after.chunk_plan, rules.now)
     logs = [
         _log_row(changes.now[said.key.job_id], said.key.attempt, said.log)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 from sqlalchemy import text
 
-from reelmill.domain.chunk import CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_id, chunk_path
+from reelmill.domain.chunk import CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_id, chunk_path, read_plan_folder
 from reelmill.domain.job import Job, NewJob, Parameters
 from reelmill.store.bulk import BulkSelect
 from reelmill.store.doorbell import announce_work
@@ -13,6 +16,9 @@ from reelmill.store.protocol import Tx
 from reelmill.store.submit import write_new
 
 _BY_ID = BulkSelect("SELECT sequence_number FROM jobs WHERE id IN {values} ORDER BY sequence_number", "")
+_PARENTS = BulkSelect("SELECT id, status, completed_at, chunk_plan FROM jobs WHERE id IN {values}", "")
+_KEPT_SECONDS = 3600.0
+_plan = msgspec.json.Decoder(ChunkPlan)
 _PROGRESS = text("SELECT id, CASE WHEN status = 'completed' THEN 100 ELSE progress END FROM jobs WHERE parent_id = :id")
 
 
@@ -64,6 +70,27 @@ def chunks_of(tx: Tx, job: Job) -> list[int]:
         return []
     ids = [chunk_id(job.id, job.chunk_plan.attempt, piece.index) for piece in job.chunk_plan.chunks]
     return [number for [number] in _BY_ID.run(tx, ids)]
+
+
+def find_chunk_garbage(tx: Tx, names: Sequence[str], now: float) -> list[str]:
+    """Those of the folders of chunks that nobody will join. One of an unknown job may be another farm's: it is not.
+
+    A job that failed may be retried: its chunks are kept for an hour. Later they are encoded again.
+    """
+    plans = {name: plan for name in names if (plan := read_plan_folder(name)) is not None}
+    rows = _PARENTS.run(tx, sorted({parent_id for parent_id, _ in plans.values()}))
+    found = {row[0]: (row[1], row[2], row[3]) for row in rows}
+    return [
+        name
+        for name, (parent_id, attempt) in plans.items()
+        if parent_id in found and not _are_needed(*found[parent_id], attempt, now)
+    ]
+
+
+def _are_needed(status: str, ended_at: float | None, plan: str | None, attempt: int, now: float) -> bool:
+    if plan is None or _plan.decode(plan).attempt != attempt or status == "completed":
+        return False
+    return ended_at is None or now - ended_at < _KEPT_SECONDS
 
 
 def read_progress(tx: Tx, job: Job) -> float:

@@ -103,8 +103,8 @@ class Changes:
                 continue
             if job.id != chunk_id(parent.id, parent.chunk_plan.attempt, piece.index):  # of an earlier plan
                 continue
-            if job.status == "completed":
-                self.apply_if_allowed(parent.id, ChunkDone(piece), rules)
+            if job.result is not None:
+                self.apply_if_allowed(parent.id, ChunkDone(piece, job.result), rules)
             elif job.status != "canceled":  # only its parent cancels a chunk
                 self._fail_parent(tx, parent, job, rules)
 

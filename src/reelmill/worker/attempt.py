@@ -15,10 +15,21 @@ import structlog
 from reelmill.domain.attempt import AttemptLog, AttemptReport, Grant, Progress, UnpublishedOutput
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters, Result
-from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
+from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Split, Start
 from reelmill.domain.quality import Quality, judge
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import attempt_output, hash_and_sync
+from reelmill.worker.chunks import (
+    as_piece,
+    choose_chunks,
+    expected,
+    gather,
+    percent_of,
+    verify_join,
+    verify_piece,
+    with_chunks,
+    without_tracks,
+)
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.decode import decode_whole
 from reelmill.worker.depot import Depot
@@ -117,8 +128,16 @@ class Attempt:
         target = _output_of(parameters)
         folder = await depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
-        plan = make_plan(self.grant, source, input_path, folder / "output")
+        plan = make_plan(without_tracks(self.grant), source, input_path, folder / "output")
         plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
+        plan = as_piece(plan, parameters.piece)
+        chunks = await choose_chunks(self.grant, plan, self._workshop.probe)
+        if chunks:
+            self.free_room()
+            await self._conclude(Split(chunks))
+            return
+        if self.grant.chunk_plan is not None:
+            plan = await gather(self.grant, plan, self.grant.chunk_plan, depot, self._workshop.probe)
         ended = await self._encode(plan)
         if parameters.quality is None and parameters.verify == "ends":
             self.free_room()
@@ -215,7 +234,7 @@ class Attempt:
 
     def _note(self, reading: Reading) -> None:
         # 100 % is said by the store when the output was verified, not by the engine.
-        percent = min(99.0, round(reading.percent, 1))
+        percent = min(99.0, round(percent_of(self.grant, reading.percent), 1))
         if self._is_paused:  # the last words of an engine that stands still
             self.progress = Progress(self.grant.key, percent)
             return
@@ -224,10 +243,11 @@ class Attempt:
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
         info = await self._workshop.probe.probe(plan.output_path, count_frames=True)
-        failure = verify(plan, info)
+        failure = verify_piece(plan, info) or verify(expected(plan, info), info) or verify_join(plan, info)
         if failure is not None:
             raise AttemptFailed(failure)
         sha256, size = await asyncio.to_thread(hash_and_sync, plan.output_path)
+        encode_seconds, cpu_seconds = with_chunks(self.grant, ended)
         return Result(
             output=target,
             size_bytes=size,
@@ -242,9 +262,9 @@ class Attempt:
             audio_codec=info.audio_codecs[0] if info.audio_codecs else None,
             pixel_format=info.pixel_format or None,
             engine=self.grant.engine,
-            encode_seconds=round(ended.wall_seconds, 3),
-            cpu_seconds=round(ended.cpu_seconds, 3),
-            speed=round(info.duration / ended.wall_seconds, 3),
+            encode_seconds=round(encode_seconds, 3),
+            cpu_seconds=round(cpu_seconds, 3),
+            speed=round(info.duration / encode_seconds, 3),
         )
 
     def _send(self, event: Report) -> asyncio.Future[bool]:

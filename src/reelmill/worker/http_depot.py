@@ -9,14 +9,16 @@ import asyncio
 import base64
 import fcntl
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+import msgspec
 import structlog
 
 from reelmill.bus.protocol import Bus
 from reelmill.domain.attempt import AttemptKey, Grant, MediaLinks, UnpublishedOutput
 from reelmill.domain.failure import Failure
+from reelmill.domain.media_path import is_chunk_path
 from reelmill.domain.place import PlaceCheck
 from reelmill.errors import StartupError
 from reelmill.media.failed import AttemptFailed
@@ -96,11 +98,11 @@ class HttpDepot(Depot):
 
     async def fetch(self, grant: Grant, relative: str) -> Path:
         for _ in range(_TRIES):
-            version = await self._master.ask(grant.key, self._look)
+            version = await self._master.ask(grant.key, lambda links: self._look(_leading_to(relative, links)))
             try:
                 async with self._cache.entry(grant.key, relative, version.etag, version.size) as path:
                     if not path.exists():
-                        await self._fetch_whole(grant.key, version, path)
+                        await self._fetch_whole(grant.key, relative, version, path)
                 return path
             except _Changed:
                 self._cache.release(grant.key)
@@ -116,11 +118,11 @@ class HttpDepot(Depot):
         size = answer.headers.get("Content-Range", "").rpartition("/")[2] or answer.headers["Content-Length"]
         return _Version(answer.headers["ETag"], int(size))
 
-    async def _fetch_whole(self, key: AttemptKey, version: _Version, path: Path) -> None:
+    async def _fetch_whole(self, key: AttemptKey, relative: str, version: _Version, path: Path) -> None:
         part = path.with_name(path.name + PART)
         for _ in range(_TRIES):
-            await self._master.ask(key, lambda links: self._fetch_rest(links, version, part))
-            expected = await self._master.ask(key, lambda links: self._digest(links, version))
+            await self._master.ask(key, lambda links: self._fetch_rest(_leading_to(relative, links), version, part))
+            expected = await self._master.ask(key, lambda links: self._digest(_leading_to(relative, links), version))
             found, size = await asyncio.to_thread(hash_and_sync, part)
             if (found, size) == (expected or found, version.size):
                 part.replace(path)
@@ -226,6 +228,13 @@ class HttpDepot(Depot):
 
 async def _leads_to_store(links: MediaLinks) -> bool:
     return is_in_store(links)
+
+
+def _leading_to(relative: str, links: MediaLinks) -> MediaLinks:
+    """The links with that piece, if it is one, as their input."""
+    if not is_chunk_path(relative):
+        return links
+    return msgspec.structs.replace(links, input=links.chunks[int(PurePosixPath(relative).stem)])
 
 
 def _input_of(links: MediaLinks) -> str:

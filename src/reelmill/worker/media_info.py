@@ -32,6 +32,8 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     when the file does not say. ``frames`` is exact when frames were counted, else what the file claims (0: nothing).
     ``sar`` is the shape of a pixel, ``rotation`` how many degrees a player turns the picture. ``interlaced`` is that of
     the first picture, ``audio_channels`` are those of each audio stream (0: it does not say).
+    When frames were counted, ``unevenness`` is by how many seconds at most a picture is off an even rate, and ``setup``
+    the hash of what its encoder says of itself once: equal when pictures of two files can follow each other.
     """
 
     container: str
@@ -52,6 +54,8 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     interlaced: bool = False
     ends_decode: bool = True
     """False when frames were counted and the first or the last pictures could not be decoded."""
+    unevenness: float | None = None
+    setup: str = ""
 
     @property
     def is_hdr(self) -> bool:

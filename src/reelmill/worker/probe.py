@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from reelmill.domain.chunk import Chunk
 from reelmill.domain.failure import Failure
 from reelmill.errors import StartupError
 from reelmill.media.failed import AttemptFailed
 from reelmill.service import Service
+from reelmill.worker.cutting import Cutting
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.process import die_with_parent, environment
 
@@ -24,6 +27,8 @@ _START_SECONDS = 20.0
 _MAX_REPLY_BYTES = 256 * 1024
 _SLOWEST_READ = 20_000_000
 """Bytes per second that even a slow share delivers; counting frames reads the whole file."""
+_CUTTING_SECONDS = 300.0
+"""Up to a thousand seeks in a file that may lie on a slow share."""
 
 _TOO_SLOW = Failure(
     "timeout",
@@ -42,6 +47,7 @@ class ProbeError(AttemptFailed):
 class _Reply(msgspec.Struct, frozen=True):
     info: MediaInfo | None = None
     failure: Failure | None = None
+    chunks: tuple[Chunk, ...] | None = None
 
 
 class Probe(Service):
@@ -71,26 +77,35 @@ class Probe(Service):
 
         With ``count_frames`` the whole file is read, and ``frames`` and ``video_duration`` are facts, not claims.
         """
-        async with self._turn:
-            for _ in range(2):  # a crash may be the fault of what was probed before
-                reply = await self._ask(path, count_frames)
-                if reply is not None:
-                    break
-            else:
-                raise ProbeError(_CRASHED)
+        request = {"path": os.fsencode(path), "count_frames": count_frames}
+        reply = await self._ask_twice(request, self._patience(path, count_frames))
         if reply.info is None:
             raise ProbeError(reply.failure or _CRASHED)
         return reply.info
 
-    async def _ask(self, path: Path, count_frames: bool) -> _Reply | None:
+    async def cut(self, path: Path, cutting: Cutting) -> tuple[Chunk, ...]:
+        """The chunks in which the file at ``path`` may be encoded; ProbeError as for `probe`."""
+        reply = await self._ask_twice({"path": os.fsencode(path), "cutting": cutting}, _CUTTING_SECONDS)
+        if reply.chunks is None:
+            raise ProbeError(reply.failure or _CRASHED)
+        return reply.chunks
+
+    async def _ask_twice(self, request: Mapping[str, object], patience: float) -> _Reply:
+        async with self._turn:
+            for _ in range(2):  # a crash may be the fault of what was probed before
+                reply = await self._ask(request, patience)
+                if reply is not None:
+                    return reply
+            raise ProbeError(_CRASHED)
+
+    async def _ask(self, request: Mapping[str, object], patience: float) -> _Reply | None:
         """One question; None when the process died of it. Whatever goes wrong, no answer is left for the next one."""
         process = await self._ensure()
         assert process.stdin is not None
         assert process.stdout is not None
         answered = False
         try:
-            async with asyncio.timeout(self._patience(path, count_frames)):
-                request = {"path": os.fsencode(path), "count_frames": count_frames}
+            async with asyncio.timeout(patience):
                 process.stdin.write(msgspec.json.encode(request) + b"\n")
                 await process.stdin.drain()
                 line = await process.stdout.readline()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import resource
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple, cast
 
@@ -30,8 +32,10 @@ from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from reelmill.domain.chunk import Chunk
 from reelmill.domain.failure import Failure
 from reelmill.media import input_failure
+from reelmill.worker.cutting import Cutting, cut
 from reelmill.worker.media_info import (
     MAX_PIXELS,
     MEDIA_FORMATS,
@@ -57,7 +61,9 @@ class ProbeRequest(msgspec.Struct, frozen=True):
     """A file to look at. ``path`` is bytes as the system has it, for names that are no text."""
 
     path: bytes
-    count_frames: bool
+    count_frames: bool = False
+    cutting: Cutting | None = None
+    """How to cut it into chunks, instead of telling what it is."""
 
 
 class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +71,15 @@ class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):
 
     info: MediaInfo | None = None
     failure: Failure | None = None
+    chunks: tuple[Chunk, ...] | None = None
+
+
+class _Pictures(NamedTuple):
+    """``seconds`` are from the first one's start to the last one's end; see `MediaInfo` for the rest."""
+
+    frames: int
+    seconds: float
+    unevenness: float | None = None
 
 
 class _Picture(NamedTuple):
@@ -108,6 +123,8 @@ def answer(request: ProbeRequest) -> ProbeReply:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  a FIFO would block, a device would not end
             return ProbeReply(failure=input_failure.IS_FOLDER)
         with _open(path) as container:
+            if request.cutting is not None:
+                return _cut(container, request.cutting)
             reply = _look(container, path, request.count_frames)
         if reply.info is not None and reply.info.container == "matroska" and _is_webm(path):
             reply = ProbeReply(msgspec.structs.replace(reply.info, container="webm"))
@@ -151,10 +168,11 @@ def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeRepl
     if container.format.name == "avi" and fps:  # its length is made from what is there, its frames are a claim
         duration = max(duration, float(frames / fps))
     sar = video.sample_aspect_ratio or Fraction(1)
+    pictures: _Pictures | None = None
     if count_frames or duration <= 0:
-        frames, seconds = _count(container, video)
-        video_duration = seconds
-        duration = duration if duration > 0 else seconds
+        pictures = _count(container, video)
+        frames, video_duration = pictures.frames, pictures.seconds
+        duration = duration if duration > 0 else pictures.seconds
     if context.width <= 0 or context.height <= 0 or not fps or duration <= 0:
         return ProbeReply(failure=input_failure.INVALID)
     if context.width * context.height > MAX_PIXELS:
@@ -181,6 +199,8 @@ def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeRepl
         dynamic_range=_DYNAMIC_RANGES.get(context.color_trc, "sdr"),
         interlaced=first.interlaced,
         ends_decode=decodes,
+        unevenness=None if pictures is None else pictures.unevenness,
+        setup=hashlib.sha256(context.extradata or b"").hexdigest() if count_frames else "",
     )
     return ProbeReply(info=info)
 
@@ -244,22 +264,50 @@ def _clock_seconds(text: str) -> float | None:
         return None
 
 
-def _count(container: InputContainer, video: VideoStream) -> tuple[int, float]:
-    """Pictures in the stream, and the seconds from the first one's start to the last one's end; nothing is decoded."""
-    frames, first, last = 0, None, None
+def _count(container: InputContainer, video: VideoStream) -> _Pictures:
+    """What all pictures of the stream tell; nothing is decoded."""
+    starts, last = array("q"), None
+    frames = 0
     for packet in container.demux(video):
         if packet.size == 0 or packet.is_discard:
             continue
         frames += 1
         start = packet.pts if packet.pts is not None else packet.dts
         if start is not None:
+            starts.append(start)
             end = start + (packet.duration or 0)
-            first = start if first is None else min(first, start)
             last = end if last is None else max(last, end)
-    if first is None or last is None or video.time_base is None:
+    if last is None or video.time_base is None:
         rate = video.average_rate or video.guessed_rate  # a raw stream has no times
-        return frames, float(frames / rate) if rate else 0.0
-    return frames, float((last - first) * video.time_base)
+        return _Pictures(frames, float(frames / rate) if rate else 0.0)
+    in_order = sorted(starts)
+    uneven = None if len(in_order) != frames else float(_unevenness(in_order) * video.time_base)
+    return _Pictures(frames, float((last - in_order[0]) * video.time_base), uneven)
+
+
+def _unevenness(starts: Sequence[int]) -> float:
+    """By how much at most one of these is off an even row from the first to the last."""
+    step = (starts[-1] - starts[0]) / max(1, len(starts) - 1)
+    return max(abs(start - starts[0] - number * step) for number, start in enumerate(starts))
+
+
+def _cut(container: InputContainer, asked: Cutting) -> ProbeReply:
+    """The chunks of the first film; a single one when its first picture cannot be found."""
+    video = next(stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic)
+    began = Fraction(container.start_time or 0, av.time_base)
+
+    def next_key() -> Fraction | None:
+        for packet in container.demux(video):
+            if packet.size and packet.is_keyframe and packet.pts is not None:
+                return packet.pts * packet.time_base - began
+        return None
+
+    def find_key(seconds: float) -> Fraction | None:
+        container.seek(round((seconds + float(began)) * av.time_base))
+        return next_key()
+
+    first = next_key()
+    return ProbeReply(chunks=() if first is None else cut(asked, first, find_key))
 
 
 def _first_picture(container: InputContainer, video: VideoStream, *, rewind: bool) -> _Picture:

@@ -52,7 +52,7 @@ EVENTS: tuple[Event, ...] = (
     Lose(),
     Return("the worker was stopped"),
     Split(PIECES),
-    ChunkDone(PIECES[0]),
+    ChunkDone(PIECES[0], result()),
     ChunkFailed(BAD_INPUT),
     ChunkFailed(TOO_SLOW),
     Cancel(),
@@ -363,12 +363,12 @@ def test_a_job_that_was_split_waits_for_each_chunk_and_then_for_a_node() -> None
     """It is queued without a holder; its progress is what its chunks have done, by their length."""
     job = split_job()
     assert ("queued", None, 2, 2, 0.0) == (job.status, job.lease_until, job.chunks, job.chunks_left, job.progress)
-    job = advance(job, ChunkDone(PIECES[0]), NOW, POLICY, RNG).job
+    job = advance(job, ChunkDone(PIECES[0], result()), NOW, POLICY, RNG).job
     assert (1, CHUNKS_PERCENT / 4) == (job.chunks_left, job.progress)
-    job = advance(job, ChunkDone(PIECES[1]), NOW, POLICY, RNG).job
+    job = advance(job, ChunkDone(PIECES[1], result()), NOW, POLICY, RNG).job
     assert ("queued", 0, CHUNKS_PERCENT) == (job.status, job.chunks_left, job.progress)
     with pytest.raises(NotAllowed):
-        advance(job, ChunkDone(PIECES[1]), NOW, POLICY, RNG)
+        advance(job, ChunkDone(PIECES[1], result()), NOW, POLICY, RNG)
     assigned = advance(job, Assign("n1", "mill-1", NOW + 30), NOW, POLICY, RNG).job
     assert CHUNKS_PERCENT == assigned.progress == advance(assigned, Lose(), NOW, POLICY, RNG).job.progress
 
@@ -377,7 +377,9 @@ def test_a_chunk_that_is_published_late_counts_for_the_retry() -> None:
     """Its job had failed of another one meanwhile: that is no reason to encode this one again."""
     failed = advance(split_job(), ChunkFailed(TOO_SLOW), NOW, POLICY, RNG).job
     assert ("timed_out", TOO_SLOW.code) == (failed.status, failed.error_code)
-    again = advance(advance(failed, ChunkDone(PIECES[0]), NOW, POLICY, RNG).job, Retry(), NOW, POLICY, RNG).job
+    again = advance(
+        advance(failed, ChunkDone(PIECES[0], result()), NOW, POLICY, RNG).job, Retry(), NOW, POLICY, RNG
+    ).job
     assert ("queued", 1, CHUNKS_PERCENT / 4) == (again.status, again.chunks_left, again.progress)
 
 

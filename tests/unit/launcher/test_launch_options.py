@@ -132,6 +132,15 @@ def test_a_label_that_is_given_twice_alike_is_one() -> None:
     assert {"gpu": "a", "site": "b=c"} == only_kind(node_labels=["gpu=a", "site=b=c", "gpu=a"]).node_labels
 
 
+def test_only_an_input_is_cut_into_chunks() -> None:
+    """A length with a unit, as everywhere; a test source is refused before anything is sent."""
+    assert 60.0 == only_kind(source="a.mp4", scenario="720p30-h264", chunk="1m").chunk
+    with pytest.raises(InvalidField, match="--chunk: needs an input"):
+        read_plan(chunk="60s")
+    with pytest.raises(InvalidField, match="--chunk"):
+        read_plan(chunk="0.2s", source="a.mp4", scenario="720p30-h264")
+
+
 def test_a_long_name_is_refused() -> None:
     with pytest.raises(InvalidField, match="--name"):
         read_name("x" * 201)

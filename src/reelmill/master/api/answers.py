@@ -36,6 +36,7 @@ def _with_times(value: msgspec.Struct, *times: str) -> dict[str, Any]:
 class JobAnswer(msgspec.Struct, frozen=True):
     """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s, ``eta`` in seconds.
 
+    Of a job in ``chunks``, ``chunks_left`` of them are not complete; each is a job with this one as its ``parent_id``.
     ``blocked`` says why no node of the farm can ever run it; it is looked up where jobs are looked at, and left out of
     the answers to a submission or an action.
     """
@@ -71,6 +72,9 @@ class JobAnswer(msgspec.Struct, frozen=True):
     error_code: str | None
     error: str | None
     result: Result | None
+    parent_id: str | None
+    chunks: int
+    chunks_left: int
     blocked: str | msgspec.UnsetType | None = msgspec.UNSET
 
 

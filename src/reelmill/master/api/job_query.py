@@ -15,7 +15,7 @@ from reelmill.store.selection import JobFilter
 MAX_LIMIT = 10_000
 MAX_VALUES = 100
 MAX_LABELS = 32
-_LISTS = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant")
+_LISTS = ("status", "queue", "priority", "scenario", "engine", "launch", "node", "tenant", "parent")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "status": STATUSES,
     "queue": QUEUES,

@@ -36,6 +36,7 @@ from reelmill.master.api.job_query import JobQuery, read_query
 from reelmill.master.api.submission import JOB_DECODER, accept_batch, accept_one, check_text, validate_batch
 from reelmill.master.farm import Farm
 from reelmill.master.orders import act_on
+from reelmill.store.chunks import read_progress
 from reelmill.store.control import Action
 from reelmill.store.counts import read_counts
 from reelmill.store.explain import explain_job
@@ -137,9 +138,10 @@ class JobsController(Controller):
     async def list(self, request: Request[Any, Any, Any], farm: TheFarm) -> Response[JobPage] | Stream:
         """List jobs by sequence number.
 
-        Filters: status, queue, priority, scenario, engine, launch, node, tenant (each may come several times or with
-        commas) and label=name:value. With `limit`, a page and the cursor of the next one; without, every match is
-        streamed. `fields` names the fields to show, `order=desc` begins with the newest.
+        Filters: status, queue, priority, scenario, engine, launch, node, tenant, parent (each may come several times
+        or with commas) and label=name:value. Chunks are listed only where their `parent` is named. With `limit`, a
+        page and the cursor of the next one; without, every match is streamed. `fields` names the fields to show,
+        `order=desc` begins with the newest.
         """
         query = read_query(request.query_params)
         pieces = _pieces(farm, query)
@@ -168,9 +170,14 @@ class JobsController(Controller):
     @get("/{reference:str}")
     async def show(self, farm: TheFarm, reference: FromPath[str]) -> JobAnswer:
         """Show one job, by id or by sequence number."""
-        job = await find_job(farm, reference)
         now = farm.clock.now()
-        return answer_job(job, Outlook(await farm.store.read(lambda tx: present_capabilities(tx, now))))
+
+        def read(tx: Tx) -> tuple[Job, Outlook]:
+            job = _find(tx, reference)
+            job = msgspec.structs.replace(job, progress=read_progress(tx, job))
+            return job, Outlook(present_capabilities(tx, now))
+
+        return answer_job(*await farm.store.read(read))
 
     @get("/{reference:str}/history")
     async def history(self, farm: TheFarm, reference: FromPath[str]) -> HistoryAnswer:

@@ -70,7 +70,7 @@ def check_text(body: bytes) -> bytes:
 
 async def accept_one(farm: Farm, intake: Intake, asked: JobRequest) -> Accepted:
     """The job, stored; InvalidField or Conflict when it cannot be."""
-    job = accept(asked, new_id(), farm.local_root)
+    job = _accept(farm, asked)
     if job.parameters.input is not None:
         [missing] = await asyncio.to_thread(_find_missing_inputs, farm, [job])
         if missing is not None:
@@ -172,9 +172,16 @@ def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None
     return launch.id or new_id(), launch.name
 
 
+def _accept(farm: Farm, asked: JobRequest) -> NewJob:
+    job = accept(asked, new_id(), farm.local_root)
+    if job.parameters.chunk is not None and farm.objects is not None:
+        raise InvalidField("parameters.chunk", "needs media in a folder of the masters, not in an object store")
+    return job
+
+
 def _judge(farm: Farm, raw: msgspec.Raw) -> NewJob | ProblemAnswer:
     try:
-        return accept(JOB_DECODER.decode(raw), new_id(), farm.local_root)
+        return _accept(farm, JOB_DECODER.decode(raw))
     except ReelmillError as error:
         return describe_error(error)
     except msgspec.DecodeError as error:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from reelmill.domain.attempt import Grant
+from reelmill.domain.chunk import Chunk
 from reelmill.domain.container import Container, container_of_name
 from reelmill.domain.failure import Failure
 from reelmill.domain.picture import Fit
@@ -27,6 +28,14 @@ _LEAST_SIDE = 2
 _ROUNDING = 1e-6
 
 
+class Joining(msgspec.Struct, frozen=True, kw_only=True):
+    """Pieces to join: ffmpeg's list of them, how many ``frames`` they have, and when the first one is shown (s)."""
+
+    listing: Path
+    frames: int
+    begins: float
+
+
 class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One encode. Sizes in pixels, times in media seconds, ``bitrate`` in bit/s; both paths are absolute.
 
@@ -37,7 +46,7 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``scaled`` is the size of the picture before bars are added to it or its sides are cut off; None: as it is.
     ``deinterlace``, ``tone_map`` tell what is done to the source's pictures. ``pass_number`` is 1 or 2 of a two-pass
-    encode, else 0.
+    encode, else 0. ``piece`` is the only part of the source that is encoded; with ``joining`` no picture is.
     """
 
     scenario: Scenario
@@ -60,6 +69,8 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     deinterlace: Deinterlace = "none"
     tone_map: bool = False
     pass_number: int = 0
+    piece: Chunk | None = None
+    joining: Joining | None = None
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from reelmill.worker.engines import ffmpeg_failure
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading
 from reelmill.worker.engines.ffmpeg_encoders import encoder_options
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
+from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
 from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
 from reelmill.worker.media_info import MAX_PIXELS, MEDIA_FORMATS, MEDIA_PROTOCOLS
 
@@ -36,7 +37,9 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             str(self.path),
             *("-nostdin", "-hide_banner", "-v", "warning", "-progress", "pipe:1", "-stats_period", "0.5"),
             *("-filter_threads", str(plan.threads)),
+            *_seek(plan),
             *source_input(plan),
+            *([] if plan.joining is None else pieces_input(plan.joining)),
             *_video(plan, self.encoders[plan.scenario.codec]),
             *([] if plan.pass_number == 1 else [*audio_options(plan), *subtitle_options(plan)]),
             *_output(plan),
@@ -86,11 +89,21 @@ def file_input(path: Path, threads: int) -> list[str]:
     ]
 
 
+def _seek(plan: EncodePlan) -> list[str]:
+    """To the key picture of a piece, with the times that pictures have in the whole file."""
+    if plan.piece is None:
+        return []
+    seek = ["-noaccurate_seek", "-ss", f"{plan.piece.seek:.6f}"] if plan.piece.index else []
+    return ["-copyts", "-start_at_zero", *seek]
+
+
 def _synthetic_input(plan: EncodePlan) -> list[str]:
     return ["-f", "lavfi", "-i", f"testsrc2=size={plan.width}x{plan.height}:rate={exact_rate(plan.fps)}"]
 
 
 def _video(plan: EncodePlan, encoder: str) -> list[str]:
+    if plan.joining is not None:
+        return copied_pictures(plan)
     chain = filter_chain(plan)
     return [
         *("-map", "0:V:0"),  # capital V: cover art is a video stream too, and not what was meant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reelmill.domain.chunk import Chunk
 from reelmill.domain.picture import exact_rate
 from reelmill.worker.engines.engine import EncodePlan
 
@@ -20,10 +21,20 @@ def filter_chain(plan: EncodePlan) -> str:
         shape += _tone_map(plan.source.dynamic_range)
     if (width, height) != (plan.width, plan.height):
         shape.append(_place(plan, width, height))
-    rate = [f"fps={exact_rate(plan.fps)}"]
+    rate = [f"fps={exact_rate(plan.fps)}", *_only(plan.piece)]
     # Scale the fewer pictures: frames are dropped before it, and doubled after it.
     drops = plan.source.fps > plan.fps
-    return ",".join([*_deinterlace(plan), *(rate + shape if drops else shape + rate)])
+    from_zero = [] if plan.piece is None else ["setpts=PTS-STARTPTS"]
+    return ",".join([*_deinterlace(plan), *(rate + shape if drops else shape + rate), *from_zero])
+
+
+def _only(piece: Chunk | None) -> list[str]:
+    """Exactly the frames of a piece: behind the rate filter times are counted in frames."""
+    if piece is None:
+        return []
+    begin = [f"start_pts={piece.start}"] if piece.index else []
+    end = [f"end_pts={piece.end}"] if piece.end is not None else []
+    return [f"trim={':'.join(begin + end)}"] if begin or end else []
 
 
 def _place(plan: EncodePlan, width: int, height: int) -> str:

@@ -7,13 +7,14 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select, text, update
 
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.node import Node, NodeInfo
 from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.doorbell import announce_work
 from reelmill.store.protocol import Tx
+from reelmill.store.rows import chunks
 from reelmill.store.schema import IS_HELD, jobs, nodes
 
 PRESENT_SECONDS = 30.0
@@ -25,6 +26,7 @@ _RUNNING = select(func.count()).where(jobs.c.node_id == nodes.c.id, IS_HELD).cor
 
 _IS_CLOSED = "(draining OR stopping_at IS NOT NULL OR left_at IS NOT NULL)"
 _KNOWN = BulkSelect("SELECT id FROM nodes WHERE id IN {values}", "")
+_NAMED = BulkSelect("SELECT id, last_seen, left_at FROM nodes WHERE name IN {values}", "")
 _SEEN = BulkStatement(  # a node that stops goes on to: what says otherwise is an older word that came late
     "UPDATE nodes SET last_seen = new.seen_at, left_at = NULL, trouble = new.why, "
     "stopping_at = coalesce(new.stopping, nodes.stopping_at) FROM {new} WHERE nodes.id = new.node",
@@ -49,28 +51,31 @@ def note_nodes(tx: Tx, found: Sequence[NodeInfo], now: float) -> None:
     known = {row[0] for row in _KNOWN.run(tx, [node.id for node in found])}
     seen = sorted((node for node in found if node.id in known), key=attrgetter("id"))  # all masters lock in one order
     _SEEN.run(tx, [(node.id, now, node.trouble, now if node.stopping else None) for node in seen])
-    for node in found:
-        if node.id not in known:
-            _add_node(tx, node, now)
+    _add_nodes(tx, [node for node in found if node.id not in known], now)
 
 
-def _add_node(tx: Tx, node: NodeInfo, now: float) -> None:
-    gone = or_(nodes.c.left_at.is_not(None), nodes.c.last_seen < now - PRESENT_SECONDS)
-    tx.execute(delete(nodes).where(nodes.c.name == node.name, gone))  # its own earlier processes
-    tx.execute(
-        insert(nodes),
-        {
-            "id": node.id,
-            "name": node.name,
-            "capabilities": msgspec.json.encode(node.capabilities).decode(),
-            "version": node.version,
-            "started_at": node.started_at,
-            "last_seen": now,
-            "draining": False,
-            "stopping_at": now if node.stopping else None,
-            "trouble": node.trouble,
-        },
-    )
+def _add_nodes(tx: Tx, new: Sequence[NodeInfo], now: float) -> None:
+    if not new:
+        return
+    earlier = _NAMED.run(tx, [node.name for node in new])  # processes of the same machines
+    gone = [node_id for node_id, seen, left in earlier if left is not None or seen < now - PRESENT_SECONDS]
+    for some in chunks(gone):
+        tx.execute(delete(nodes).where(nodes.c.id.in_(some)))
+    tx.execute(insert(nodes), [_row_of(node, now) for node in new])
+
+
+def _row_of(node: NodeInfo, now: float) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "name": node.name,
+        "capabilities": msgspec.json.encode(node.capabilities).decode(),
+        "version": node.version,
+        "started_at": node.started_at,
+        "last_seen": now,
+        "draining": False,
+        "stopping_at": now if node.stopping else None,
+        "trouble": node.trouble,
+    }
 
 
 def find_closed(tx: Tx, node_ids: Sequence[str]) -> set[str]:

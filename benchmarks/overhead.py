@@ -11,6 +11,7 @@ import argparse
 import os
 import platform
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
@@ -115,14 +116,25 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--scenario", default="480p30-h264")
-    parser.add_argument("--duration", type=float, default=1.0, help="media seconds of each job")
+    parser.add_argument("--duration", type=float, help="media seconds of each job; 1 of a test picture, all of a file")
+    parser.add_argument("--input", type=Path, help="encode this file instead of a test picture")
     options = parser.parse_args()
-    job = {"scenario": options.scenario, "parameters": {"duration": options.duration, "bitrate": "1M"}}
+    parameters: dict[str, Any] = {"bitrate": "1M"}
+    if options.input is not None:
+        parameters["input"] = options.input.name
+    if options.duration is not None or options.input is None:
+        parameters["duration"] = options.duration or 1.0
+    job = {"scenario": options.scenario, "parameters": parameters}
     print(f"machine: {platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"{options.jobs} jobs of {options.duration:g} s {options.scenario}, {options.slots} at once")
+    length = f"{parameters['duration']:g} s of " if "duration" in parameters else ""
+    what = options.input.name if options.input is not None else "a test picture"
+    print(f"{options.jobs} jobs: {length}{what} as {options.scenario}, {options.slots} at once")
     pairs: list[tuple[Cost, Cost]] = []
     with tempfile.TemporaryDirectory(prefix="reelmill-overhead-") as name:
         folder = Path(name)
+        if options.input is not None:
+            (folder / "media").mkdir()
+            shutil.copy(options.input, folder / "media")
         with running_farm(folder, options.slots) as (client, farm):
             through_farm(client, farm, job, options.slots, "warm-up")
             for number in range(options.pairs):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from reelmill.domain.energy import Prices
 from reelmill.domain.label import check_labels, parse_labels
 from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.quantity import parse_retention, parse_size
@@ -28,6 +29,8 @@ LEAST_ENGINE_MEMORY = 64_000_000
 """Bytes: with less no engine even starts its threads."""
 _STORE_SCHEMES = ("s3://", "gs://", "az://")
 _STORE_URL = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9._-]+(/[A-Za-z0-9._/-]*)?")
+_MOST_EXPENSIVE = 1e6
+_CURRENCY = re.compile("[A-Z]{3}")
 SHORTEST_RETENTION = 60.0
 """Seconds. Whoever submitted a job must be able to ask again with its key, and to see how it ended."""
 
@@ -89,6 +92,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     media_store: str = ""
     media_endpoint: str = ""
 
+    price_per_hour: float | None = None
+    """Prices, in ``currency``, and ``watts_per_core`` are of the worker's node."""
+    price_per_kwh: float | None = None
+    currency: str = "EUR"
+    watts_per_core: float | None = None
+
     def __post_init__(self) -> None:
         for name, low, high in (
             ("port", 0, 65535),
@@ -119,6 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError(f"media are in {self.media_store} or in {self.media}? Give one of the two")
         if self.media_store and not _STORE_URL.fullmatch(self.media_store):
             raise SettingsError(f"media is {self.media_store!r}; write it like s3://BUCKET/PREFIX, gs:// or az://")
+        _ = self.prices
         if 0 < (self.engine_memory_bytes or 0) < LEAST_ENGINE_MEMORY:
             advice = "it must be 64MB or more, 0 for no limit, or auto"
             raise SettingsError(f"engine-memory is {self.engine_memory}; {advice}")
@@ -159,6 +169,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return read_scenarios(self.scenarios)
         except InvalidField as error:
             raise SettingsError(f"settings: {error}") from error
+
+    @property
+    def prices(self) -> Prices:
+        """What this node costs."""
+        for name in ("price_per_hour", "price_per_kwh", "watts_per_core"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= _MOST_EXPENSIVE:
+                place = name.replace("_", "-")
+                raise SettingsError(f"{place} is {value:g}; it must be above 0 and at most {_MOST_EXPENSIVE:g}")
+        if self.price_per_hour is not None and self.price_per_kwh is not None:
+            raise SettingsError(
+                "price-per-hour and price-per-kwh: a node is paid by the one or the other; leave one out"
+            )
+        if not _CURRENCY.fullmatch(self.currency):
+            raise SettingsError(f"currency is {self.currency[:20]!r}; write its three letters, such as EUR")
+        return Prices(per_hour=self.price_per_hour, per_kwh=self.price_per_kwh, currency=self.currency)
 
     @property
     def engine_memory_bytes(self) -> int | None:

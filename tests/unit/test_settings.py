@@ -168,6 +168,10 @@ def test_a_folder_in_the_place_of_a_file_is_named(places: Places) -> None:
         ("engine_memory", "much"),
         ("engine_memory", "1MB"),
         ("engine_nice", 20),
+        ("price_per_hour", 0),
+        ("price_per_kwh", -1),
+        ("watts_per_core", float("inf")),
+        ("currency", "euro"),
         ("min_free", "-1"),
     ],
 )

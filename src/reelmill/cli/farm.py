@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,8 +20,10 @@ from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
+from reelmill.worker.attempt import Attempt
 from reelmill.worker.confinement import EngineLimits
 from reelmill.worker.depot import Depot, SharedFolder
+from reelmill.worker.energy import Meter
 from reelmill.worker.http_depot import HttpDepot
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.machine import usable_memory
@@ -90,6 +93,7 @@ def make_depot(settings: Settings, bus: Bus, media: Path | None) -> Depot:
 
 def make_worker(settings: Settings, inventory: Inventory, bus: Bus, depot: Depot, node_id: str | None = None) -> Worker:
     """The worker that the settings describe, not started yet; with an id of its own unless one is given."""
+    meter = Meter(settings.prices, settings.watts_per_core, node_units=inventory.capabilities.units)
     return Worker(
         bus,
         inventory,
@@ -103,4 +107,5 @@ def make_worker(settings: Settings, inventory: Inventory, bus: Bus, depot: Depot
         ),
         beat_seconds=settings.beat_seconds,
         hang_seconds=settings.hang_seconds,
+        make_attempt=partial(Attempt, meter=meter),
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from reelmill.domain.capability import Needs
 from reelmill.domain.chunk import Chunk, ChunkPlan
+from reelmill.domain.energy import CostSource, EnergySource
 from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
@@ -62,7 +63,7 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What was verified of the one output that counts. ``duration`` and ``encode_seconds`` in seconds.
 
-    ``speed`` is media seconds per second of encoding.
+    ``speed`` is media seconds per second of encoding. Energy and cost are None where nobody can know them.
     """
 
     output: str
@@ -83,6 +84,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     pixel_format: str | None = None
     quality: Quality | None = None
     """None when nobody asked for it."""
+    energy_joules: float | None = None
+    energy_source: EnergySource | None = None
+    cost: float | None = None
+    cost_source: CostSource | None = None
+    currency: str | None = None
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,11 @@ from datetime import datetime
 
 import msgspec
 
+from reelmill.domain.energy import EnergySource
 from reelmill.domain.job import TERMINAL
 from reelmill.launcher.answers import LaunchState
 from reelmill.launcher.client import MasterClient, path_of
+from reelmill.launcher.measured import MeasuredFigures, RanQuality
 from reelmill.launcher.progress import Display
 from reelmill.launcher.sample import Sample
 
@@ -36,6 +38,11 @@ class RanResult(msgspec.Struct, frozen=True):
     duration: float
     encode_seconds: float
     cpu_seconds: float
+    quality: RanQuality | None = None
+    energy_joules: float | None = None
+    energy_source: EnergySource | None = None
+    cost: float | None = None
+    currency: str | None = None
 
 
 class RanJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +140,7 @@ class LaunchFigures:
         self.scenarios: dict[str, ScenarioFigures] = {}
         self.nodes: dict[str, NodeFigures] = {}
         self.failures: dict[tuple[str, str], FailureKind] = {}
+        self.measured = MeasuredFigures()
         self.queue_wait = Sample()
         self.created = Sample()
         self.completed_at = Sample()
@@ -197,9 +205,14 @@ class LaunchFigures:
             scenario.media_seconds += job.result.duration
             scenario.cpu_seconds += job.result.cpu_seconds
             scenario.size_bytes += job.result.size_bytes
+            self._add_measured(job.result)
         if node is not None:
             node.completed += 1
             node.busy_seconds += seconds
+
+    def _add_measured(self, result: RanResult) -> None:
+        self.measured.add_quality(result.quality)
+        self.measured.add_spending(result.energy_joules, result.energy_source, result.cost, result.currency)
 
     def _node(self, name: str) -> NodeFigures:
         known = name if name in self.nodes or len(self.nodes) < _MOST_KINDS else _OTHER

@@ -9,7 +9,9 @@ from math import ceil, floor, log10
 
 import msgspec
 
+from reelmill.domain.quality import Metric
 from reelmill.launcher.figures import FailureKind, LaunchFigures, NodeFigures, ScenarioFigures
+from reelmill.launcher.measured import MeasuredFigures, QualityFigures
 from reelmill.launcher.sample import Sample
 from reelmill.launcher.threshold import Threshold, Verdict, judge
 
@@ -78,6 +80,25 @@ class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
+class QualityReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The outputs of which one metric was asked: the spread of each figure over those that were measured."""
+
+    metric: Metric
+    not_measured: int
+    mean: Spread | None
+    p5: Spread | None
+    worst: Spread | None
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What the completed jobs used, as far as it is known: of ``energy_jobs`` by source, of ``cost_jobs`` in money."""
+
+    energy_joules: float | None
+    energy_jobs: dict[str, int]
+    cost: dict[str, float]
+    cost_jobs: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All there is to say of a launch. Times in seconds, moments in RFC 3339, sizes in bytes.
 
@@ -107,6 +128,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     run_time: Spread | None
     speed: Spread | None
     submit_latency: Spread | None
+    quality: list[QualityReport]
+    spent: Spent
     throughput: Throughput | None
     wait_histogram: Histogram | None
     run_histogram: Histogram | None
@@ -154,6 +177,8 @@ def make_report(
         run_time=spread(figures.run_time),
         speed=spread(figures.speed),
         submit_latency=spread(figures.submit.latency) if figures.submit and figures.submit.latency else None,
+        quality=[_quality(one) for one in figures.measured.quality.values()],
+        spent=_spent(figures.measured),
         throughput=_throughput(figures),
         wait_histogram=histogram(figures.queue_wait),
         run_histogram=histogram(figures.run_time),
@@ -179,6 +204,25 @@ def _asked(figures: LaunchFigures) -> Asked:
         labels=_by_number(figures.labels),
         media_seconds=figures.media_asked,
         media_unknown=figures.media_unknown,
+    )
+
+
+def _quality(one: QualityFigures) -> QualityReport:
+    return QualityReport(
+        metric=one.metric,
+        not_measured=one.not_measured,
+        mean=spread(one.mean),
+        p5=spread(one.p5),
+        worst=spread(one.worst),
+    )
+
+
+def _spent(measured: MeasuredFigures) -> Spent:
+    return Spent(
+        energy_joules=round(measured.joules, 3) if measured.energy_jobs else None,
+        energy_jobs=_by_number(Counter({str(source): n for source, n in measured.energy_jobs.items()})),
+        cost={currency: round(cost, 6) for currency, cost in measured.cost.items()},
+        cost_jobs=measured.cost_jobs,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from reelmill.domain.quality import METRICS, Metric
 from reelmill.domain.quantity import parse_duration
 from reelmill.domain.suggestion import unknown_name
 from reelmill.errors import InvalidField
@@ -19,14 +20,18 @@ from reelmill.launcher.sample import Sample
 EXIT_THRESHOLD_MISSED = 99
 OPTION = "--threshold"
 
-Unit = Literal["jobs", "share", "seconds", "speed", "per_second"]
+Unit = Literal["jobs", "share", "seconds", "speed", "per_second", "score"]
 
 COUNTS = ("completed", "failed", "timed_out", "canceled", "retried", "rejected")
+QUALITY: dict[str, tuple[Metric, str]] = {
+    f"{metric}{part}": (metric, part[1:] or "mean") for metric in METRICS for part in ("", "_p5", "_worst")
+}
 SPREADS: dict[str, Unit] = {
     "queue_wait": "seconds",
     "run_time": "seconds",
     "submit_latency": "seconds",
     "speed": "speed",
+    **dict.fromkeys(QUALITY, "score"),
 }
 SCALARS: dict[str, Unit] = {"wall": "seconds", "throughput": "per_second"}
 STATISTICS: dict[str, Callable[[Sample], float]] = {
@@ -136,6 +141,10 @@ def _parse_limit(metric: str, text: str) -> tuple[float, Unit]:
         if match is None or unit not in ("", "x"):
             raise ValueError(f"{text!r} is not a speed; write media seconds per second, such as 1.5 or 1.5x")
         return number, kind
+    if kind == "score":
+        if match is None or unit:
+            raise ValueError(f"{text!r} is not a score; write a number, such as 90")
+        return number, kind
     if match is None or unit not in _RATES:
         raise ValueError(f"{text!r} is not a rate of jobs; write it like 5/s, 300/min or 1000/h")
     return number / _RATES[unit], kind
@@ -168,6 +177,8 @@ def _measure(threshold: Threshold, figures: LaunchFigures) -> tuple[float | None
     if metric in COUNTS:
         return _count(threshold, figures)
     if threshold.statistic is not None:
+        if metric in QUALITY and (missing := _not_measured(metric, figures)):
+            return None, "unknown", f"{missing:,} of the outputs could not be measured"
         sample = _sample(metric, figures)
         if sample is None:
             return None, "unknown", "only `reelmill launch` itself sees how long its requests took"
@@ -175,7 +186,9 @@ def _measure(threshold: Threshold, figures: LaunchFigures) -> tuple[float | None
             return (
                 None,
                 "no data",
-                {"queue_wait": "no job started", "submit_latency": "nothing was sent"}.get(metric, "no job completed"),
+                {"queue_wait": "no job started", "submit_latency": "nothing was sent"}.get(
+                    metric, "of no output it was asked" if metric in QUALITY else "no job completed"
+                ),
             )
         value = STATISTICS[threshold.statistic](sample)
         return value, _words(value, threshold.unit), None
@@ -183,7 +196,16 @@ def _measure(threshold: Threshold, figures: LaunchFigures) -> tuple[float | None
     return (None, "no data", "no job ran") if value is None else (value, _words(value, threshold.unit), None)
 
 
+def _not_measured(metric: str, figures: LaunchFigures) -> int:
+    found = figures.measured.quality.get(QUALITY[metric][0])
+    return 0 if found is None else found.not_measured
+
+
 def _sample(metric: str, figures: LaunchFigures) -> Sample | None:
+    if metric in QUALITY:
+        name, part = QUALITY[metric]
+        found = figures.measured.quality.get(name)
+        return Sample() if found is None else getattr(found, part)
     match metric:
         case "queue_wait":
             return figures.queue_wait
@@ -219,6 +241,8 @@ def _count(threshold: Threshold, figures: LaunchFigures) -> tuple[float | None, 
 def _words(value: float, unit: Unit) -> str:
     if unit == "seconds":
         return format_seconds(value)
+    if unit == "score":
+        return f"{value:.4g}"
     return f"{value:.3g}x" if unit == "speed" else format_rate(value)
 
 

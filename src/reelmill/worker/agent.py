@@ -85,7 +85,7 @@ class Worker(Service):
     ) -> None:
         """``min_free`` bytes must be free on the disk of the depot's folder for a job; ``node_id`` is new unless given.
 
-        ``make_attempt`` is for benchmarks, which measure all that is around an engine.
+        ``make_attempt`` gives an attempt its meter; benchmarks replace the engine by it.
         """
         capabilities = inventory.capabilities
         if inventory.shortage is not None:  # it was not the user who made the node so small

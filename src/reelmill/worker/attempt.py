@@ -33,6 +33,7 @@ from reelmill.worker.chunks import (
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.decode import decode_whole
 from reelmill.worker.depot import Depot
+from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
 from reelmill.worker.media_info import MediaInfo
@@ -65,7 +66,9 @@ class Workshop(NamedTuple):
 class Attempt:
     """Runs one grant to its end. ``on_room`` is called once, as soon as its CPU units are free again."""
 
-    def __init__(self, grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None]) -> None:
+    def __init__(
+        self, grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None], meter: Meter | None = None
+    ) -> None:
         self.grant = grant
         self.progress = Progress(grant.key)
         self.said = FreshLines()
@@ -73,6 +76,7 @@ class Attempt:
         self.awaits_verdict = False
         """True once the engine has ended and its outcome was reported: from then on only the store's word counts."""
         self._workshop = workshop
+        self._meter = meter
         self.has_failed = False
         self._on_room = on_room
         self._has_room = True
@@ -138,6 +142,7 @@ class Attempt:
             return
         if self.grant.chunk_plan is not None:
             plan = await gather(self.grant, plan, self.grant.chunk_plan, depot, self._workshop.probe)
+        mark = None if self._meter is None else self._meter.mark()
         ended = await self._encode(plan)
         if parameters.quality is None and parameters.verify == "ends":
             self.free_room()
@@ -145,6 +150,7 @@ class Attempt:
         if parameters.verify == "full":
             await self._decode(plan)
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
+        result = self._account(result, mark)
         self.free_room()
         await depot.deliver(key, plan.output_path, result.sha256, result.size_bytes)
         # Until the answer is here nobody knows whether this output has won: whoever comes next may need it.
@@ -203,6 +209,17 @@ class Attempt:
             process.pause()
         return process
 
+    def _account(self, result: Result, mark: Mark | None) -> Result:
+        """The result with what the encode and the measurement used since the mark."""
+        if self._meter is None or mark is None:
+            return result
+        cpu_seconds, seconds = result.cpu_seconds, result.encode_seconds
+        if result.quality is not None:
+            cpu_seconds += result.quality.cpu_seconds or 0.0
+            seconds += result.quality.seconds or 0.0
+        spent = self._meter.spent(mark, cpu_seconds=cpu_seconds, seconds=seconds, units=self.grant.units)
+        return msgspec.structs.replace(result, **msgspec.structs.asdict(spent))
+
     async def _decode(self, plan: EncodePlan) -> None:
         limit = time_limit(self.grant.parameters, plan)
         failure = await decode_whole(
@@ -235,6 +252,8 @@ class Attempt:
     def _note(self, reading: Reading) -> None:
         # 100 % is said by the store when the output was verified, not by the engine.
         percent = min(99.0, round(percent_of(self.grant, reading.percent), 1))
+        if self._meter is not None:
+            self._meter.keep_up()
         if self._is_paused:  # the last words of an engine that stands still
             self.progress = Progress(self.grant.key, percent)
             return

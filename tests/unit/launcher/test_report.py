@@ -204,3 +204,18 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     for wrong in (tmp_path, tmp_path / "nowhere" / "report.html"):
         with pytest.raises(InvalidField, match="--output"):
             WholeFile(wrong)
+
+
+def test_energy_and_cost_are_totals_of_what_is_known() -> None:
+    """Jobs of which nothing is known add nothing, and how many are known is said; with none there is no number."""
+
+    def spent(number: int, **known: Any) -> RanJob:
+        result = RanResult(size_bytes=1000, duration=10, encode_seconds=2, cpu_seconds=3, **known)
+        return ran(number, result=result)
+
+    known = spent(1, energy_joules=5.5, energy_source="rapl", cost=0.25, currency="EUR")
+    other = spent(2, energy_joules=4.5, energy_source="model", cost=0.5, currency="EUR")
+    found = report(known, other, spent(3)).spent
+    assert (10.0, {"rapl": 1, "model": 1}) == (found.energy_joules, found.energy_jobs)
+    assert ({"EUR": 0.75}, 2) == (found.cost, found.cost_jobs)
+    assert (None, {}) == (report(spent(1)).spent.energy_joules, report(spent(1)).spent.cost)

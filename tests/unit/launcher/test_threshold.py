@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from reelmill.errors import InvalidField
-from reelmill.launcher.figures import LaunchFigures, RanJob, SubmitFigures
+from reelmill.launcher.figures import LaunchFigures, RanJob, RanResult, SubmitFigures
+from reelmill.launcher.measured import RanQuality
 from reelmill.launcher.sample import Sample
 from reelmill.launcher.threshold import describe_verdicts, judge, parse_threshold, parse_thresholds
 
@@ -51,6 +52,7 @@ def figures(*jobs: RanJob, submit: SubmitFigures | None = None) -> LaunchFigures
         ("min(speed)>1.5x", 1.5, "speed"),
         ("wall<10m", 600, "seconds"),
         ("throughput>300/min", 5, "per_second"),
+        ("min(vmaf_p5)>=90", 90, "score"),
         ("throughput>.5", 0.5, "per_second"),
         ("p99(submit_latency)<2", 2, "seconds"),
         ("retried!=0", 0, "jobs"),
@@ -156,3 +158,19 @@ def test_the_verdicts_are_lines_below_each_other() -> None:
         "passed  failed<1%              0% (0 of 1)",
         "MISSED  p95(queue_wait)<500ms  1 s",
     ] == describe_verdicts(judge(thresholds, figures(ran())))
+
+
+def test_quality_is_judged_over_the_outputs_and_only_when_all_were_measured() -> None:
+    """An output without a figure might be the worst of them."""
+
+    def measured(**quality: Any) -> RanJob:
+        spent: dict[str, Any] = {"size_bytes": 1, "duration": 1.0, "encode_seconds": 1.0, "cpu_seconds": 1.0}
+        return ran(result=RanResult(**spent, quality=RanQuality("vmaf", **quality)))
+
+    good, bad = measured(mean=95.0, p5=90.0, worst=80.0), measured(mean=93.0, p5=85.0, worst=60.0)
+    rules = parse_thresholds(["min(vmaf_p5)>=85", "avg(vmaf)>94", "min(vmaf_worst)>=70", "min(ssim)>0.9"])
+    assert [True, False, False, False] == [verdict.passed for verdict in judge(rules, figures(good, bad))]
+    assert [85.0, 94.0, 60.0, None] == [verdict.value for verdict in judge(rules, figures(good, bad))]
+    missing = judge(rules[:1], figures(good, measured()))
+    assert (False, None) == (missing[0].passed, missing[0].value)
+    assert "1 of the outputs" in (missing[0].reason or "")

@@ -31,7 +31,7 @@ WORKER = [
     ),
     Break(
         "what goes on beyond its length is encoded on and on",
-        "src/reelmill/worker/engines/ffmpeg.py",
+        "src/reelmill/worker/engines/engine.py",
         "plan.duration * _OVERRUN + _OVERRUN_SECONDS)",
         "plan.duration * 1e6)",
         PLAN,

@@ -22,7 +22,10 @@ from reelmill.store.postgres import PostgresStore
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from tests.farmhand import Farmhand
+from tests.films import ffmpeg, make_media, probe
 from tests.nats_server import NatsServer
+
+__all__ = ["ffmpeg", "make_media", "probe"]
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -19,6 +19,8 @@ from reelmill.errors import SettingsError, StartupError
 
 if TYPE_CHECKING:
     from reelmill.settings import Settings
+    from reelmill.worker.gstreamer_trial import Gstreamer
+    from reelmill.worker.trial import Trial
 
 _LEAST_FREE = 1024**3
 _PIPED_WIDTH = 100
@@ -95,12 +97,30 @@ async def _check_ffmpeg() -> list[Finding]:
     findings = [Finding("ffmpeg", "ok", f"{inventory.ffmpeg.version} ({inventory.ffmpeg.path})")]
     state = "ok" if inventory.shortage is None else "warning"
     findings.append(Finding("cores", state, f"{inventory.capabilities.units} units", inventory.shortage or ""))
-    for trial in inventory.trials:
-        needed = trial.codec not in inventory.encoders
+    findings += [*_judge_encoders(inventory.trials, inventory.encoders), *_check_gstreamer(inventory.gstreamer)]
+    return findings
+
+
+def _judge_encoders(trials: Sequence[Trial], working: Mapping[str, str]) -> Iterator[Finding]:
+    for trial in trials:
+        needed = trial.codec not in working
         state = "ok" if trial.ok else "error" if needed else "warning"
         advice = f"{trial.codec} jobs cannot run here; install an ffmpeg that has it" if needed else ""
-        findings.append(Finding(f"encoder {trial.encoder}", state, trial.error or "works", advice))
-    return findings
+        yield Finding(f"encoder {trial.encoder}", state, trial.error or "works", advice)
+
+
+def _check_gstreamer(found: Gstreamer | None) -> Iterator[Finding]:
+    """It is an offer, not a need: whatever is wrong with it is a warning."""
+    install = "for jobs of the engine gstreamer install gstreamer1.0-tools, its plugins and gstreamer1.0-libav"
+    if found is None:
+        yield Finding("gstreamer", "ok", "none", install)
+    elif found.lack is not None:
+        yield Finding("gstreamer", "warning", f"{found.version}: {found.lack}", install)
+    else:
+        yield Finding("gstreamer", "ok", f"{found.version} ({found.path})")
+        for trial in found.trials:
+            state = "ok" if trial.ok else "warning"
+            yield Finding(f"encoder {trial.encoder}", state, trial.error or "works")
 
 
 def _check_machine(settings: Settings) -> Iterator[Finding]:

@@ -39,7 +39,6 @@ from reelmill.service import Service, stop_all
 from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.depot import Depot
-from reelmill.worker.engines.engine import Engine
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.live import LIVE_SECONDS, LiveWords
@@ -100,8 +99,7 @@ class Worker(Service):
         self._make_attempt = make_attempt
         self._probe = Probe()
         self._reporter = Reporter(bus)
-        engines: dict[str, Engine] = {"ffmpeg": inventory.engine()}
-        shared = (depot, engines, self._probe, self._reporter)
+        shared = (depot, inventory.engines(), self._probe, self._reporter)
         self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits, hang_seconds=hang_seconds)
         self._free = capabilities.units
         self._live = 0

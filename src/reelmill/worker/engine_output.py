@@ -12,6 +12,10 @@ _FRESH_LINES = 50
 _FRESH_WIDTH = 500
 
 
+class GaveUp(Exception):
+    """The engine has said that it failed. It may not end by itself."""
+
+
 class BoundedText:
     """Keeps the first ``head`` and the last ``tail`` bytes of what it is fed, and counts what lies between."""
 

@@ -1,4 +1,4 @@
-"""What this machine can run: which ffmpeg, which encoders work in it (tried, not read from a list), how many cores."""
+"""What this machine can run: which engines, which encoders work in them (tried, not read from a list), and cores."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pathlib import Path
 import msgspec
 
 from reelmill.domain.capability import CODECS, Capabilities
-from reelmill.domain.scenario import CATALOGUE, OPTIONS, Scenario
+from reelmill.domain.scenario import OPTIONS
 from reelmill.errors import StartupError
-from reelmill.media.failed import AttemptFailed
-from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.engines.engine import Engine
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
+from reelmill.worker.engines.gstreamer import GstreamerEngine
+from reelmill.worker.gstreamer_trial import Gstreamer, find_gstreamer
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
-from reelmill.worker.process import EngineProcess, environment
+from reelmill.worker.process import environment
 from reelmill.worker.shortage import find_memory_shortage
+from reelmill.worker.trial import Trial, try_encoder, working_encoders
 
 FFMPEG_VARIABLE = "REELMILL_FFMPEG"
-_TRIAL_SECONDS = 10.0
 _ASK_SECONDS = 10.0
 _VERSION_LINE = re.compile(r"ffmpeg version (\S+)")
 _VERSION = re.compile(r"n?(\d+)\.(\d+)(?:\.(\d+))?")
@@ -37,18 +38,6 @@ class Ffmpeg(msgspec.Struct, frozen=True):
     version: str
 
 
-class Trial(msgspec.Struct, frozen=True):
-    """One encoder tried; ``error`` is None when it works, else why not."""
-
-    codec: str
-    encoder: str
-    error: str | None
-
-    @property
-    def ok(self) -> bool:
-        return self.error is None
-
-
 class Inventory(msgspec.Struct, frozen=True):
     """What was found on this machine. ``encoders`` maps each codec that works to its encoder, for ``FfmpegEngine``."""
 
@@ -56,12 +45,16 @@ class Inventory(msgspec.Struct, frozen=True):
     ffmpeg: Ffmpeg
     encoders: dict[str, str]
     trials: list[Trial]
+    gstreamer: Gstreamer | None = None
     shortage: str | None = None
     """Why not all of the machine's cores are used."""
 
-    def engine(self) -> FfmpegEngine:
-        """The engine that runs this ffmpeg."""
-        return FfmpegEngine(self.ffmpeg.path, self.encoders)
+    def engines(self) -> dict[str, Engine]:
+        """The engines of this machine, by name."""
+        engines: dict[str, Engine] = {"ffmpeg": FfmpegEngine(self.ffmpeg.path, self.encoders)}
+        if self.gstreamer is not None:
+            engines["gstreamer"] = GstreamerEngine(self.gstreamer.path, self.gstreamer.encoders)
+        return engines
 
 
 def find_ffmpeg() -> Ffmpeg:
@@ -95,17 +88,22 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     ``slots`` replaces the number of cores, ``labels`` are what the operator says of the machine.
     """
     ffmpeg = await asyncio.to_thread(find_ffmpeg)
-    wanted = [(codec, encoder) for codec in CODECS for encoder in ENCODERS[codec]]
-    trials = await asyncio.gather(*(_try(ffmpeg.path, codec, encoder) for codec, encoder in wanted))
-    encoders: dict[str, str] = {}
-    for trial in trials:
-        if trial.ok:
-            encoders.setdefault(trial.codec, trial.encoder)
+    trials, gstreamer = await asyncio.gather(_try_ffmpeg(ffmpeg.path), find_gstreamer())
+    encoders = working_encoders(trials)
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
     engines = {"ffmpeg": list(encoders)} if encoders else {}
     features = {"ffmpeg": [OPTIONS]} if encoders else {}
+    if gstreamer is not None and gstreamer.encoders:
+        engines["gstreamer"] = list(gstreamer.encoders)
     capabilities = Capabilities(units, engines, dict(labels or {}), features=features)
-    return Inventory(capabilities, ffmpeg, encoders, list(trials), shortage)
+    return Inventory(capabilities, ffmpeg, encoders, trials, gstreamer, shortage)
+
+
+async def _try_ffmpeg(path: Path) -> list[Trial]:
+    wanted = [(codec, encoder) for codec in CODECS for encoder in ENCODERS[codec]]
+    return await asyncio.gather(
+        *(try_encoder(FfmpegEngine(path, {codec: encoder}), codec, encoder) for codec, encoder in wanted)
+    )
 
 
 def _count_units() -> tuple[int, str | None]:
@@ -136,36 +134,3 @@ def _ask(path: Path) -> Ffmpeg | None:
         return None
     match = _VERSION_LINE.match(answer.stdout)
     return Ffmpeg(path, match[1]) if match and answer.returncode == 0 else None
-
-
-async def _try(path: Path, codec: str, encoder: str) -> Trial:
-    """Encode a moment with the very options that jobs use: an encoder that lacks one of them is no use."""
-    plan = _trial_plan(codec)
-    engine = FfmpegEngine(path, {codec: encoder})
-    try:
-        end = await EngineProcess(engine.command(plan), timeout=_TRIAL_SECONDS).run()
-    except AttemptFailed as failed:
-        return Trial(codec, encoder, failed.failure.message)
-    if end.code == 0:
-        return Trial(codec, encoder, None)
-    return Trial(codec, encoder, (end.failure or engine.explain(end.code, end.stderr, plan)).message)
-
-
-def _trial_plan(codec: str) -> EncodePlan:
-    preset = next(scenario.preset for scenario in CATALOGUE.values() if scenario.codec == codec)
-    scenario = Scenario("trial", 64, 64, 10, codec, 100_000, 100_000, preset, 1)
-    return EncodePlan(
-        scenario=scenario,
-        source=None,
-        input_path=None,
-        output_path=Path("/dev/null"),
-        width=scenario.width,
-        height=scenario.height,
-        duration=0.1,
-        video_duration=0.1,
-        limit=None,
-        bitrate=scenario.bitrate_default,
-        threads=1,
-        fps=scenario.fps,
-        container="matroska",  # mp4 is written twice, which /dev/null does not take
-    )

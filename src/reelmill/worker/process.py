@@ -26,7 +26,7 @@ import structlog
 from reelmill.domain.failure import Failure
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.confinement import ONLY_THE_USUAL, Confinement
-from reelmill.worker.engine_output import BoundedText, LineSplitter
+from reelmill.worker.engine_output import BoundedText, GaveUp, LineSplitter
 from reelmill.worker.machine import find_program
 from reelmill.worker.run_clock import RunClock
 
@@ -39,6 +39,7 @@ before they say anything, and a slow machine may need minutes for that."""
 _BUSY_SHARE = 0.05
 _PIPE_GRACE = 1.0
 _LEAST_WAIT = 0.05
+_LAST_WORDS_SECONDS = 1.0
 _PREPARATION_WAIT = 0.01
 
 _INHERITED = (
@@ -47,7 +48,7 @@ _INHERITED = (
     *("GST_PLUGIN_PATH", "GST_PLUGIN_SYSTEM_PATH", "GST_REGISTRY", "LIBVA_DRIVERS_PATH"),
 )
 
-Ending = Literal["exited", "killed", "hung", "timed_out"]
+Ending = Literal["exited", "killed", "hung", "timed_out", "gave_up"]
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -124,7 +125,7 @@ def die_with_parent(argv: Sequence[str]) -> list[str]:
 
 class EngineProcess:
     """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it;
-    ``on_words`` gets stderr as it comes.
+    GaveUp from it gives the engine a moment to end. ``on_words`` gets stderr as it comes.
 
     ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run; the time between `pause` and
     `resume` counts for neither. It takes no more than ``confinement`` lets it. An object runs once.
@@ -264,6 +265,9 @@ class EngineProcess:
             return
         try:
             moved = self._on_line(line)
+        except GaveUp:
+            asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self._end, "gave_up")
+            return
         except Exception as error:  # must not be lost in the event loop's own handler
             self._broken = error
             self.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -26,6 +27,7 @@ Deinterlace = Literal["none", "flagged", "all"]
 
 _LEAST_SIDE = 2
 _ROUNDING = 1e-6
+_OVERRUN, _OVERRUN_SECONDS = 1.05, 5.0  # more than the check of the output forgives, so a cut one never passes
 
 
 class Joining(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,9 @@ class ProgressState(msgspec.Struct):
     speed: float | None = None
     percent: float = 0.0
     fresh: bool = False
+    rate: float = 0.0
+    """Frames per second of the output."""
+    started_at: float = msgspec.field(default_factory=time.monotonic)
 
 
 class Engine(Protocol):
@@ -117,11 +122,14 @@ class Engine(Protocol):
         ...
 
     def command(self, plan: EncodePlan) -> list[str]:
-        """The argv list that runs the plan; its first item is an absolute path."""
+        """The argv list that runs the plan; its first item is an absolute path. AttemptFailed when it cannot."""
         ...
 
     def parse_progress(self, line: str, state: ProgressState) -> Reading | None:
-        """Take in one line of the engine's stdout; a reading when the line completes one."""
+        """Take in one line of the engine's stdout; a reading when the line completes one.
+
+        GaveUp when it says that the engine has failed; needed only of engines that may not end by themselves then.
+        """
         ...
 
     def explain(self, exit_code: int, stderr: str, plan: EncodePlan) -> Failure:
@@ -199,6 +207,12 @@ def _of_source(plan: EncodePlan, source: MediaInfo, container: Container) -> Enc
     )
 
 
+def cut_of(plan: EncodePlan) -> float:
+    """After how many seconds the encode is cut off, whatever the source goes on to give."""
+    # An input may lie about its length: what goes on far beyond it is no longer worth encoding.
+    return plan.limit or (plan.duration if plan.source is None else plan.duration * _OVERRUN + _OVERRUN_SECONDS)
+
+
 def passes_of(plan: EncodePlan) -> tuple[EncodePlan, ...]:
     """What is run one after the other: the plan itself, or its two passes."""
     if plan.scenario.rate.mode != "two-pass":
@@ -236,7 +250,7 @@ def _even(length: float, most: int) -> int:
 
 def follow(engine: Engine, plan: EncodePlan, on_reading: Callable[[Reading], None]) -> Callable[[str], bool]:
     """A line handler for ``EngineProcess``: passes readings on and tells whether the engine got further."""
-    state = ProgressState(plan.duration)
+    state = ProgressState(plan.duration, rate=plan.fps)
 
     def on_line(line: str) -> bool:
         reading = engine.parse_progress(line, state)

@@ -11,14 +11,12 @@ import msgspec
 from reelmill.domain.failure import Failure
 from reelmill.domain.picture import exact_rate
 from reelmill.worker.engines import ffmpeg_failure
-from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading
+from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, cut_of
 from reelmill.worker.engines.ffmpeg_encoders import encoder_options
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
 from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
 from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
 from reelmill.worker.media_info import MAX_PIXELS, MEDIA_FORMATS, MEDIA_PROTOCOLS
-
-_OVERRUN, _OVERRUN_SECONDS = 1.05, 5.0  # more than the check of the output forgives, so a cut one never passes
 
 
 class FfmpegEngine(msgspec.Struct, frozen=True):
@@ -114,18 +112,13 @@ def _video(plan: EncodePlan, encoder: str) -> list[str]:
 
 def _output(plan: EncodePlan) -> list[str]:
     if plan.pass_number == 1:
-        return ["-t", f"{_cut(plan):.6f}", "-f", "null", "-"]
+        return ["-t", f"{cut_of(plan):.6f}", "-f", "null", "-"]
     return [
-        *("-t", f"{_cut(plan):.6f}"),
+        *("-t", f"{cut_of(plan):.6f}"),
         *([] if plan.source is None else ["-map_metadata", "0"]),
         *(["-movflags", "+faststart"] if plan.container == "mp4" else []),
         *("-f", plan.container, "-y", f"file:{plan.output_path}"),
     ]
-
-
-def _cut(plan: EncodePlan) -> float:
-    # An input may lie about its length: what goes on far beyond it is no longer worth encoding.
-    return plan.limit or (plan.duration if plan.source is None else plan.duration * _OVERRUN + _OVERRUN_SECONDS)
 
 
 def _reading(state: ProgressState) -> Reading:

@@ -8,11 +8,27 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import NamedTuple
 
 from reelmill.domain.failure import Failure
 from reelmill.media import input_failure
 from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.engines.engine_failure import (
+    FILE_LIMIT,
+    INTERRUPTED,
+    IO_ERROR,
+    NO_ENCODER,
+    NO_SPACE,
+    NOT_STARTED,
+    OUT_OF_FILES,
+    OUT_OF_MEMORY,
+    OUT_OF_THREADS,
+    OUTPUT_MISSING,
+    OUTPUT_PERMISSION,
+    Rule,
+    judge,
+    killed,
+    without_paths,
+)
 
 _MOST_QUOTED = 200
 _NOT_WORTH_QUOTING = re.compile(
@@ -21,66 +37,6 @@ _NOT_WORTH_QUOTING = re.compile(
     r"|Could not open encoder before EOF"
 )
 _COMPONENT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ?")
-
-NO_SPACE = Failure(
-    "resource_error", "no_space", "The disk of the media folder is full, or a quota is reached; free some space on it."
-)
-OUT_OF_MEMORY = Failure(
-    "resource_error",
-    "out_of_memory",
-    "The engine ran out of memory; run fewer jobs at once on this node (`--slots`) or give it more memory.",
-)
-OUT_OF_THREADS = Failure(
-    "resource_error",
-    "out_of_threads",
-    "The engine could not start its threads; raise the node's limit on processes and threads, or lower `--slots`.",
-)
-OUT_OF_FILES = Failure(
-    "resource_error", "out_of_files", "The engine may open no more files; raise the node's limit on open files."
-)
-FILE_LIMIT = Failure(
-    "resource_error", "file_too_large", "The output is larger than this node allows a file to be; raise that limit."
-)
-NO_ENCODER = Failure(
-    "capability_mismatch",
-    "encoder_unavailable",
-    "The ffmpeg on this node lacks the encoder or its options; `reelmill doctor` shows which encoders work there.",
-)
-OUTPUT_PERMISSION = Failure(
-    "platform_error",
-    "permission_denied",
-    "The worker may not write its attempt folder; let the user it runs as write the media root's .reelmill folder.",
-)
-OUTPUT_MISSING = Failure(
-    "platform_error",
-    "output_folder_missing",
-    "The attempt folder vanished while the job ran; check that nothing cleans the media root's .reelmill folder.",
-)
-IO_ERROR = Failure(
-    "platform_error", "io_error", "Reading or writing the media folder failed; check its disk or network share."
-)
-NOT_STARTED = Failure(
-    "platform_error", "engine_not_started", "ffmpeg could not be started; check that the program is still there."
-)
-INTERRUPTED = Failure(
-    "platform_error",
-    "engine_killed",
-    "ffmpeg was told to stop by something else than reelmill; look who did on the node.",
-)
-
-
-class Rule(NamedTuple):
-    """A failure and what shows it: words in stderr, one of some exit codes, or both at once."""
-
-    failure: Failure
-    words: str = ""
-    exit_codes: tuple[int, ...] = ()
-
-    def fits(self, exit_code: int, stderr: str) -> bool:
-        if self.exit_codes and exit_code not in self.exit_codes:
-            return False
-        return re.search(self.words, stderr, re.IGNORECASE) is not None
-
 
 # Words that name a cause come before exit codes, which are shared by many causes; faults of the machine come before
 # those of the input, which a failing machine can imitate.
@@ -128,39 +84,16 @@ RULES: tuple[Rule, ...] = (
 
 def explain(exit_code: int, stderr: str, plan: EncodePlan) -> Failure:
     """The failure of a run; ``exit_code`` is negative for a signal, and 0 when only the output proved wrong."""
-    text = _without_paths(stderr, plan)
-    killed = exit_code < 0
-    for rule in RULES:
-        # Warnings about the input are no verdict on it when ffmpeg did not end by itself.
-        if (not killed or rule.failure.reason == "resource_error") and rule.fits(exit_code, text):
-            return rule.failure
-    if killed:
-        return _killed(-exit_code)
+    text = without_paths(stderr, plan)
+    failure = judge(RULES, exit_code, text)
+    if failure is not None:
+        return failure
+    if exit_code < 0:
+        return killed("ffmpeg", -exit_code)
     said = _last_words(text)
     quote = f" (the last: {said})" if said else ""
     message = f"ffmpeg failed with exit code {exit_code}; the job's log has its messages{quote}."
     return Failure("runtime_error", "engine_failed", message)
-
-
-def _killed(number: int) -> Failure:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    likely = (
-        "most likely the system ran out of memory; run fewer jobs at once (`--slots`) or give the node more memory"
-        if number == signal.SIGKILL
-        else "if it happens again with this input, the input makes ffmpeg crash"
-    )
-    return Failure("platform_error", "engine_killed", f"ffmpeg was ended by {name}; {likely}.")
-
-
-def _without_paths(stderr: str, plan: EncodePlan) -> str:
-    # A file may be named after any rule's words; its name must not choose the failure.
-    for path in (plan.input_path, plan.output_path):
-        if path is not None:
-            stderr = stderr.replace(str(path), "FILE")
-    return stderr
 
 
 def _last_words(text: str) -> str:

@@ -1,0 +1,70 @@
+"""A trial encode: whether an encoder works here, with the very options that jobs use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from reelmill.domain.scenario import CATALOGUE, Scenario
+from reelmill.media.failed import AttemptFailed
+from reelmill.worker.engines.engine import EncodePlan, Engine
+from reelmill.worker.process import EngineProcess
+
+_TRIAL_SECONDS = 10.0
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One encoder of an engine tried; ``error`` is None when it works, else why not."""
+
+    codec: str
+    encoder: str
+    error: str | None
+    engine: str = "ffmpeg"
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+async def try_encoder(engine: Engine, codec: str, encoder: str) -> Trial:
+    """Encode a moment with the engine, which has that one encoder."""
+    plan = _trial_plan(codec)
+    try:
+        end = await EngineProcess(engine.command(plan), timeout=_TRIAL_SECONDS).run()
+    except AttemptFailed as failed:
+        return Trial(codec, encoder, failed.failure.message, engine.name)
+    if end.code == 0:
+        return Trial(codec, encoder, None, engine.name)
+    error = (end.failure or engine.explain(end.code, end.stderr, plan)).message
+    return Trial(codec, encoder, error, engine.name)
+
+
+def working_encoders(trials: Sequence[Trial]) -> dict[str, str]:
+    """For each codec the first of its encoders that works."""
+    working: dict[str, str] = {}
+    for trial in trials:
+        if trial.ok:
+            working.setdefault(trial.codec, trial.encoder)
+    return working
+
+
+def _trial_plan(codec: str) -> EncodePlan:
+    preset = next(scenario.preset for scenario in CATALOGUE.values() if scenario.codec == codec)
+    scenario = Scenario("trial", 64, 64, 10, codec, 100_000, 100_000, preset, 1)
+    return EncodePlan(
+        scenario=scenario,
+        source=None,
+        input_path=None,
+        output_path=Path("/dev/null"),
+        width=scenario.width,
+        height=scenario.height,
+        duration=0.1,
+        video_duration=0.1,
+        limit=None,
+        bitrate=scenario.bitrate_default,
+        threads=1,
+        fps=scenario.fps,
+        container="matroska",  # mp4 is written twice, which /dev/null does not take
+    )

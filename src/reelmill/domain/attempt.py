@@ -50,6 +50,8 @@ class Grant(msgspec.Struct, frozen=True):
     units: int
     lease_seconds: float
     live: bool = False
+    other_engines: tuple[str, ...] = ()
+    """Engines of the node that may take over when ``engine`` cannot run the job; none when it was asked for by name."""
     chunk_plan: ChunkPlan | None = None
 
 

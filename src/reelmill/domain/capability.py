@@ -70,9 +70,29 @@ def units_on(node: Capabilities, cost: int, *, live: bool = False) -> int:
     return min(cost, max(1, node.units - (0 if live else node.reserve_live)))
 
 
-def choose_engine(node: Capabilities, needs: Needs) -> str:
-    """The engine that runs the job on this node; ffmpeg first when the job says `auto`."""
+class EngineChosen(NamedTuple):
+    """The engine that runs a job on a node, and why that one; ``others`` may take over when it cannot open the input.
+
+    One that was asked for by name has no others.
+    """
+
+    engine: str
+    reason: str
+    others: tuple[str, ...] = ()
+
+
+def choose_engine(node: Capabilities, needs: Needs, *, live: bool = False) -> EngineChosen:
+    """The engine for a job that the node can run. ``auto`` is GStreamer for the live queue, ffmpeg for the others."""
     if needs.engine != "auto":
-        return needs.engine
+        return EngineChosen(needs.engine, "asked for by name")
     able = _able_engines(node, needs)
-    return "ffmpeg" if "ffmpeg" in able else able[0]
+    wanted, why = _LIVE_CHOICE if live else _FILE_CHOICE
+    chosen = wanted if wanted in able else able[0]
+    reason = why if chosen == wanted else f"{why}, but this node's {wanted} does not do {needs.codec}"
+    if chosen != wanted and wanted not in node.engines:
+        reason = f"{why}, but this node has no {wanted}"
+    return EngineChosen(chosen, f"auto: {reason}", tuple(engine for engine in able if engine != chosen))
+
+
+_LIVE_CHOICE = ("gstreamer", "jobs of the live queue go to gstreamer")
+_FILE_CHOICE = ("ffmpeg", "files go to ffmpeg")

@@ -89,6 +89,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     cost_source: CostSource | None = None
     currency: str | None = None
+    encoder: str | None = None
+    """As the engine calls it; None in results of versions that did not say."""
+    fallback: str | None = None
+    """Why neither the first engine nor the first encoder of the attempt made it; None when it did."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +167,10 @@ class Job(msgspec.Struct, frozen=True):
     chunks: int = 0
     chunks_left: int = 0
     """How many of its chunks are not complete; it is not ready before they are."""
+    engine_used: str | None = None
+    """The engine that the node of the last attempt was told to use."""
+    engine_reason: str | None = None
+    """Why that one."""
 
     @property
     def is_held(self) -> bool:

@@ -24,6 +24,8 @@ class Assign(msgspec.Struct, frozen=True, tag="assign"):
     node_id: str
     node_name: str
     lease_until: float
+    engine: str | None = None
+    engine_reason: str | None = None
 
 
 class Start(msgspec.Struct, frozen=True, tag="start"):
@@ -190,7 +192,8 @@ def _decide(job: Job, event: _Plain, now: float, policy: RetryPolicy, rng: rando
     change = msgspec.structs.replace
     match event:
         case Assign():
-            return Decision(_assigned(job, event, now), f"assigned to {event.node_name}")
+            engine = f" ({event.engine}; {event.engine_reason})" if event.engine_reason else ""
+            return Decision(_assigned(job, event, now), f"assigned to {event.node_name}{engine}")
         case Start():
             return Decision(change(job, status="running", started_at=now), "engine started")
         case Settle():
@@ -234,6 +237,8 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
         node_id=event.node_id,
         node_name=event.node_name,
         lease_until=event.lease_until,
+        engine_used=event.engine,
+        engine_reason=event.engine_reason,
         assigned_at=now,
         started_at=None,
         eligible_at=None,

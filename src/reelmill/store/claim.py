@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import bindparam, func, select, text, update
 
 from reelmill.domain.attempt import AttemptKey, Grant, Offer
-from reelmill.domain.capability import Needs, can_run, choose_engine, units_on
+from reelmill.domain.capability import EngineChosen, Needs, can_run, choose_engine, units_on
 from reelmill.domain.job import PRIORITIES, Job
 from reelmill.domain.lifecycle import Assign
 from reelmill.domain.scenario import find_scenario
@@ -98,12 +98,14 @@ def claim_each(tx: Tx, offers: Sequence[Offer], lease_seconds: float, rules: Rul
     changes = Changes(waiting.values())
     grants: list[list[Grant]] = []
     for offer, some in zip(offers, chosen, strict=True):
-        assign = Assign(offer.node_id, offer.node_name, rules.now + lease_seconds)
-        given = [changes.apply(waiting[one.sequence_number].id, assign, rules) for one in some]
-        engines = [choose_engine(offer.capabilities, one.needs) for one in some]
-        engines = [choose_engine(offer.capabilities, one.needs) for one in some]
-        parts = zip(given, engines, some, strict=True)
-        grants.append([_grant(job, engine, one.units, lease_seconds) for job, engine, one in parts])
+        granted: list[Grant] = []
+        grants.append(granted)
+        place = (offer.node_id, offer.node_name, rules.now + lease_seconds)
+        for one in some:
+            job = waiting[one.sequence_number]
+            engine = choose_engine(offer.capabilities, one.needs, live=job.queue == "live")
+            given = changes.apply(job.id, Assign(*place, engine.engine, engine.reason), rules)
+            granted.append(_grant(given, engine, one.units, lease_seconds))
     changes.write(tx)
     return grants
 
@@ -207,11 +209,12 @@ class _Choice:
         return holder == offer.node_id
 
 
-def _grant(job: Job, engine: str, units: int, lease_seconds: float) -> Grant:
+def _grant(job: Job, engine: EngineChosen, units: int, lease_seconds: float) -> Grant:
     return Grant(
         key=AttemptKey(job.id, job.attempt),
         scenario=job.definition or find_scenario(job.scenario),
-        engine=engine,
+        engine=engine.engine,
+        other_engines=engine.others,
         parameters=job.parameters,
         units=units,
         live=job.queue == "live",

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008", "0009")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -107,6 +107,8 @@ jobs = Table(
     Column("chunk_plan", Text),
     Column("chunks", Integer, nullable=False, server_default="0"),
     Column("chunks_left", Integer, nullable=False, server_default="0"),
+    Column("engine_used", Text),
+    Column("engine_reason", Text),
     # What only the store knows: how to find the job again.
     Column("idempotency_key", Text),
     Column("fingerprint", Text),

@@ -36,6 +36,7 @@ from reelmill.worker.depot import Depot
 from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
+from reelmill.worker.ladder import describe_fallback, lets_another_try, ways_to_encode
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
@@ -82,6 +83,8 @@ class Attempt:
         self._has_room = True
         self._is_paused = False
         self._process: EngineProcess | None = None
+        self._engine: Engine | None = None
+        self._fallback: str | None = None
         self._log: AttemptLog | None = None
         self._keep_folder = False
 
@@ -173,15 +176,32 @@ class Attempt:
         started = self._send(Start())
         started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
         limit = time_limit(self.grant.parameters, plan)
+        ways = ways_to_encode(self._workshop.engines, self.grant)
+        for way in ways:
+            self._engine = way
+            try:
+                return await self._encode_with(way, plan, limit)
+            except AttemptFailed as failed:
+                if way is ways[-1] or not lets_another_try(failed.failure):
+                    raise
+                self._fallback = describe_fallback(self._fallback, way, plan, failed.failure)
+                log.warning("engine_replaced", job=self.grant.key.job_id, why=self._fallback)
+        raise AssertionError("a job has no engine")
+
+    @property
+    def _used_engine(self) -> Engine:
+        assert self._engine is not None, "nothing was encoded yet"
+        return self._engine
+
+    async def _encode_with(self, engine: Engine, plan: EncodePlan, limit: float) -> Exit:
         ended: Exit | None = None
         for part in passes_of(plan):
-            this = await self._run(part, limit - (0.0 if ended is None else ended.wall_seconds))
+            this = await self._run(engine, part, limit - (0.0 if ended is None else ended.wall_seconds))
             ended = this if ended is None else ended.then(this)
         assert ended is not None
         return ended
 
-    async def _run(self, plan: EncodePlan, limit: float) -> Exit:
-        engine = self._workshop.engines[self.grant.engine]
+    async def _run(self, engine: Engine, plan: EncodePlan, limit: float) -> Exit:
         argv = engine.command(plan)
         process = self._make_process(argv, limit, follow(engine, plan, self._note))
         ended = await process.run()
@@ -240,7 +260,7 @@ class Attempt:
             plan,
             parameters.quality,
             parameters.quality_sample,
-            encoded_by=self._workshop.engines[self.grant.engine],
+            encoded_by=self._used_engine,
             measured_by=self._workshop.engines.get("ffmpeg"),
             run=lambda argv, on_line: self._make_process(argv, limit, on_line, folder),
         )
@@ -280,7 +300,9 @@ class Attempt:
             frames=info.frames,
             audio_codec=info.audio_codecs[0] if info.audio_codecs else None,
             pixel_format=info.pixel_format or None,
-            engine=self.grant.engine,
+            engine=self.grant.engine if self._engine is None else self._engine.name,
+            encoder=None if self._engine is None else self._engine.encoder_of(plan),
+            fallback=self._fallback,
             encode_seconds=round(encode_seconds, 3),
             cpu_seconds=round(cpu_seconds, 3),
             speed=round(info.duration / encode_seconds, 3),

@@ -114,7 +114,7 @@ def test_options_need_an_engine_that_has_them() -> None:
     old = Capabilities(8, {"ffmpeg": ["h264"], "gstreamer": ["h264"]})
     new = msgspec.structs.replace(old, features={"ffmpeg": ["options"]})
     assert [can_run(node, needs) for node in (old, new)] == [False, True]
-    assert "ffmpeg" == choose_engine(new, needs)
+    assert "ffmpeg" == choose_engine(new, needs).engine
     assert not can_run(new, needs._replace(engine="gstreamer"))
     assert can_run(old, Needs("auto", "h264", 1))
 

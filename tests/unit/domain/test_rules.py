@@ -60,7 +60,7 @@ def test_the_chosen_engine_is_there_and_knows_the_codec(node: Capabilities, aske
     """Whatever can run gets an engine that can, the one that was asked for if any, and ffmpeg before others."""
     if not can_run(node, asked):
         return
-    engine = choose_engine(node, asked)
+    engine = choose_engine(node, asked).engine
 
     assert asked.codec in node.engines[engine]
     assert asked.engine in ("auto", engine)
@@ -139,3 +139,33 @@ def test_a_long_list_is_not_shown_and_a_long_name_is_cut() -> None:
 
     assert len(sentence) < 100
     assert "one of" not in sentence
+
+
+BOTH = Capabilities(4, {"ffmpeg": ["h264", "h265"], "gstreamer": ["h264"]})
+
+
+@pytest.mark.parametrize(
+    ("asked", "codec", "live", "engine", "word", "others"),
+    [
+        ("auto", "h264", False, "ffmpeg", "files go to ffmpeg", ("gstreamer",)),
+        ("auto", "h264", True, "gstreamer", "the live queue go to gstreamer", ("ffmpeg",)),
+        ("auto", "h265", True, "ffmpeg", "this node's gstreamer does not do h265", ()),
+        ("ffmpeg", "h264", True, "ffmpeg", "asked for by name", ()),
+        ("gstreamer", "h264", False, "gstreamer", "asked for by name", ()),
+    ],
+)
+def test_auto_says_why_it_chose_and_a_name_is_kept(
+    asked: str, codec: str, live: bool, engine: str, word: str, others: tuple[str, ...]
+) -> None:
+    """Live jobs go to GStreamer where it is, files to ffmpeg; nothing takes over from an engine asked for by name."""
+    chosen = choose_engine(BOTH, Needs(asked, codec, 1), live=live)
+
+    assert (engine, others) == (chosen.engine, chosen.others)
+    assert word in chosen.reason
+
+
+def test_auto_takes_what_the_node_has() -> None:
+    """And says that the other is missing."""
+    chosen = choose_engine(Capabilities(4, {"ffmpeg": ["h264"]}), Needs("auto", "h264", 1), live=True)
+
+    assert ("ffmpeg", "auto: jobs of the live queue go to gstreamer, but this node has no gstreamer") == chosen[:2]

@@ -75,6 +75,8 @@ class JobAnswer(msgspec.Struct, frozen=True):
     parent_id: str | None
     chunks: int
     chunks_left: int
+    engine_used: str | None
+    engine_reason: str | None
     blocked: str | msgspec.UnsetType | None = msgspec.UNSET
 
 

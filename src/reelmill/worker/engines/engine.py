@@ -121,6 +121,10 @@ class Engine(Protocol):
         """As in ``Capabilities.engines``."""
         ...
 
+    def encoder_of(self, plan: EncodePlan) -> str:
+        """What encodes the picture, as the engine calls it."""
+        ...
+
     def command(self, plan: EncodePlan) -> list[str]:
         """The argv list that runs the plan; its first item is an absolute path. AttemptFailed when it cannot."""
         ...

@@ -29,6 +29,10 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return "ffmpeg"
 
+    def encoder_of(self, plan: EncodePlan) -> str:
+        """As in its list of encoders."""
+        return self.encoders[plan.scenario.codec]
+
     def command(self, plan: EncodePlan) -> list[str]:
         """The argv list; the output path is overwritten, so it must lie in the attempt's own folder."""
         return [

@@ -45,6 +45,10 @@ class GstreamerEngine(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return "gstreamer"
 
+    def encoder_of(self, plan: EncodePlan) -> str:
+        """As in its list of encoders."""
+        return self.encoders[plan.scenario.codec]
+
     def command(self, plan: EncodePlan) -> list[str]:
         """The argv list; AttemptFailed when this engine cannot run the plan."""
         _refuse_what_it_cannot(plan)

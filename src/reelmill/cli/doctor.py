@@ -97,7 +97,8 @@ async def _check_ffmpeg() -> list[Finding]:
     findings = [Finding("ffmpeg", "ok", f"{inventory.ffmpeg.version} ({inventory.ffmpeg.path})")]
     state = "ok" if inventory.shortage is None else "warning"
     findings.append(Finding("cores", state, f"{inventory.capabilities.units} units", inventory.shortage or ""))
-    findings += [*_judge_encoders(inventory.trials, inventory.encoders), *_check_gstreamer(inventory.gstreamer)]
+    findings += [*_judge_encoders(inventory.trials, inventory.encoders), *_judge_hardware(inventory.hardware)]
+    findings += _check_gstreamer(inventory.gstreamer)
     return findings
 
 
@@ -107,6 +108,13 @@ def _judge_encoders(trials: Sequence[Trial], working: Mapping[str, str]) -> Iter
         state = "ok" if trial.ok else "error" if needed else "warning"
         advice = f"{trial.codec} jobs cannot run here; install an ffmpeg that has it" if needed else ""
         yield Finding(f"encoder {trial.encoder}", state, trial.error or "works", advice)
+
+
+def _judge_hardware(trials: Sequence[Trial]) -> Iterator[Finding]:
+    """One line for each that works, one for all that do not: most machines have none."""
+    yield from (Finding(f"encoder {trial.encoder}", "ok", "works (hardware)") for trial in trials if trial.ok)
+    if not any(trial.ok for trial in trials):
+        yield Finding("hardware encoders", "ok", "none works" if trials else "none tried")
 
 
 def _check_gstreamer(found: Gstreamer | None) -> Iterator[Finding]:

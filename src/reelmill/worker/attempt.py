@@ -36,7 +36,7 @@ from reelmill.worker.depot import Depot
 from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
-from reelmill.worker.ladder import describe_fallback, lets_another_try, ways_to_encode
+from reelmill.worker.fallback import describe_fallback, lets_another_try, ways_to_encode
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
@@ -176,13 +176,13 @@ class Attempt:
         started = self._send(Start())
         started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
         limit = time_limit(self.grant.parameters, plan)
-        ways = ways_to_encode(self._workshop.engines, self.grant)
+        ways = ways_to_encode(self._workshop.engines, self.grant, plan)
         for way in ways:
             self._engine = way
             try:
                 return await self._encode_with(way, plan, limit)
             except AttemptFailed as failed:
-                if way is ways[-1] or not lets_another_try(failed.failure):
+                if way is ways[-1] or not lets_another_try(failed.failure, way.encoder_of(plan)):
                     raise
                 self._fallback = describe_fallback(self._fallback, way, plan, failed.failure)
                 log.warning("engine_replaced", job=self.grant.key.job_id, why=self._fallback)

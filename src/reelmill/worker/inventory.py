@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,14 +18,17 @@ from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import Engine
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
+from reelmill.worker.engines.ffmpeg_hardware import HARDWARE
 from reelmill.worker.engines.gstreamer import GstreamerEngine
-from reelmill.worker.gstreamer_trial import Gstreamer, find_gstreamer
+from reelmill.worker.gstreamer_trial import NONE, Gstreamer, find_gstreamer
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
 from reelmill.worker.process import environment
 from reelmill.worker.shortage import find_memory_shortage
 from reelmill.worker.trial import Trial, try_encoder, working_encoders
 
 FFMPEG_VARIABLE = "REELMILL_FFMPEG"
+HARDWARE_VARIABLE = "REELMILL_HARDWARE"
+"""With the value ``none`` a node encodes in software only."""
 _ASK_SECONDS = 10.0
 _VERSION_LINE = re.compile(r"ffmpeg version (\S+)")
 _VERSION = re.compile(r"n?(\d+)\.(\d+)(?:\.(\d+))?")
@@ -46,12 +49,16 @@ class Inventory(msgspec.Struct, frozen=True):
     encoders: dict[str, str]
     trials: list[Trial]
     gstreamer: Gstreamer | None = None
+    hardware: list[Trial] = []
+    """The hardware encoders that ffmpeg was built with, tried."""
     shortage: str | None = None
     """Why not all of the machine's cores are used."""
 
     def engines(self) -> dict[str, Engine]:
         """The engines of this machine, by name."""
-        engines: dict[str, Engine] = {"ffmpeg": FfmpegEngine(self.ffmpeg.path, self.encoders)}
+        engines: dict[str, Engine] = {
+            "ffmpeg": FfmpegEngine(self.ffmpeg.path, self.encoders, working_encoders(self.hardware))
+        }
         if self.gstreamer is not None:
             engines["gstreamer"] = GstreamerEngine(self.gstreamer.path, self.gstreamer.encoders)
         return engines
@@ -88,19 +95,43 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     ``slots`` replaces the number of cores, ``labels`` are what the operator says of the machine.
     """
     ffmpeg = await asyncio.to_thread(find_ffmpeg)
-    trials, gstreamer = await asyncio.gather(_try_ffmpeg(ffmpeg.path), find_gstreamer())
+    trials, hardware, gstreamer = await asyncio.gather(
+        _try_ffmpeg(ffmpeg.path, ENCODERS), _try_hardware(ffmpeg.path), find_gstreamer()
+    )
+    in_hardware = working_encoders(hardware)
     encoders = working_encoders(trials)
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
     engines = {"ffmpeg": list(encoders)} if encoders else {}
-    features = {"ffmpeg": [OPTIONS]} if encoders else {}
+    features = {"ffmpeg": [OPTIONS, *in_hardware.values()]} if encoders else {}
     if gstreamer is not None and gstreamer.encoders:
         engines["gstreamer"] = list(gstreamer.encoders)
     capabilities = Capabilities(units, engines, dict(labels or {}), features=features)
-    return Inventory(capabilities, ffmpeg, encoders, trials, gstreamer, shortage)
+    return Inventory(capabilities, ffmpeg, encoders, trials, gstreamer, hardware, shortage)
 
 
-async def _try_ffmpeg(path: Path) -> list[Trial]:
-    wanted = [(codec, encoder) for codec in CODECS for encoder in ENCODERS[codec]]
+async def _try_hardware(path: Path) -> list[Trial]:
+    """The hardware encoders that this ffmpeg was built with; none when the operator wants none."""
+    if os.environ.get(HARDWARE_VARIABLE) == NONE:
+        return []
+    built = await asyncio.to_thread(_list_encoders, path)
+    return await _try_ffmpeg(
+        path, {codec: [name for name in names if name in built] for codec, names in HARDWARE.items()}
+    )
+
+
+def _list_encoders(path: Path) -> set[str]:
+    argv = [path, "-hide_banner", "-encoders"]
+    try:
+        answer = subprocess.run(
+            argv, capture_output=True, text=True, timeout=_ASK_SECONDS, env=environment(), check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return set()
+    return set(answer.stdout.split())
+
+
+async def _try_ffmpeg(path: Path, encoders: Mapping[str, Sequence[str]]) -> list[Trial]:
+    wanted = [(codec, encoder) for codec in CODECS for encoder in encoders.get(codec, ())]
     return await asyncio.gather(
         *(try_encoder(FfmpegEngine(path, {codec: encoder}), codec, encoder) for codec, encoder in wanted)
     )

@@ -10,9 +10,11 @@ import msgspec
 from reelmill.domain.scenario import CATALOGUE, Scenario
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Engine
+from reelmill.worker.engines.ffmpeg_hardware import is_hardware
 from reelmill.worker.process import EngineProcess
 
 _TRIAL_SECONDS = 10.0
+_SIDE, _HARDWARE_SIDE = 64, 256  # hardware refuses very small pictures
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -30,7 +32,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 async def try_encoder(engine: Engine, codec: str, encoder: str) -> Trial:
     """Encode a moment with the engine, which has that one encoder."""
-    plan = _trial_plan(codec)
+    plan = _trial_plan(codec, _HARDWARE_SIDE if is_hardware(encoder) else _SIDE)
     try:
         end = await EngineProcess(engine.command(plan), timeout=_TRIAL_SECONDS).run()
     except AttemptFailed as failed:
@@ -50,9 +52,9 @@ def working_encoders(trials: Sequence[Trial]) -> dict[str, str]:
     return working
 
 
-def _trial_plan(codec: str) -> EncodePlan:
+def _trial_plan(codec: str, side: int) -> EncodePlan:
     preset = next(scenario.preset for scenario in CATALOGUE.values() if scenario.codec == codec)
-    scenario = Scenario("trial", 64, 64, 10, codec, 100_000, 100_000, preset, 1)
+    scenario = Scenario("trial", side, side, 10, codec, 100_000, 100_000, preset, 1)
     return EncodePlan(
         scenario=scenario,
         source=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -119,6 +119,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """As in ``Capabilities.engines``."""
+        ...
+
+    def ways(self, plan: EncodePlan) -> Sequence[Engine]:
+        """This engine with each encoder that may make the plan's picture, the first choice first."""
         ...
 
     def encoder_of(self, plan: EncodePlan) -> str:

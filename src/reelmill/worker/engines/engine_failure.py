@@ -13,6 +13,16 @@ from reelmill.worker.engines.engine import EncodePlan
 NO_SPACE = Failure(
     "resource_error", "no_space", "The disk of the media folder is full, or a quota is reached; free some space on it."
 )
+NO_DEVICE = Failure(
+    "capability_mismatch",
+    "no_encoder_device",
+    "The hardware encoder has no device that does this; `reelmill doctor` shows which encoders work on this node.",
+)
+ENCODER_BUSY = Failure(
+    "resource_error",
+    "encoder_busy",
+    "All sessions of the hardware encoder are in use; it is tried again, or run fewer jobs at once (`--slots`).",
+)
 OUT_OF_MEMORY = Failure(
     "resource_error",
     "out_of_memory",

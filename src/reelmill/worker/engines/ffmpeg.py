@@ -14,6 +14,13 @@ from reelmill.worker.engines import ffmpeg_failure
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, cut_of
 from reelmill.worker.engines.ffmpeg_encoders import encoder_options
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
+from reelmill.worker.engines.ffmpeg_hardware import (
+    device_options,
+    does_in_hardware,
+    hardware_options,
+    is_hardware,
+    upload_filter,
+)
 from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
 from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
 from reelmill.worker.media_info import MAX_PIXELS, MEDIA_FORMATS, MEDIA_PROTOCOLS
@@ -24,10 +31,20 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
 
     path: Path
     encoders: Mapping[str, str]
+    hardware: Mapping[str, str] = {}
+    """The hardware encoder of each codec that has one here; it is tried first."""
 
     @property
     def name(self) -> str:
         return "ffmpeg"
+
+    def ways(self, plan: EncodePlan) -> list[FfmpegEngine]:
+        """With the hardware encoder of the codec, if one works here, then with the one in software."""
+        encoder = self.hardware.get(plan.scenario.codec)
+        if encoder is None or not does_in_hardware(plan):
+            return [self]
+        encoders = {**self.encoders, plan.scenario.codec: encoder}
+        return [msgspec.structs.replace(self, encoders=encoders, hardware={}), self]
 
     def encoder_of(self, plan: EncodePlan) -> str:
         """As in its list of encoders."""
@@ -39,6 +56,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             str(self.path),
             *("-nostdin", "-hide_banner", "-v", "warning", "-progress", "pipe:1", "-stats_period", "0.5"),
             *("-filter_threads", str(plan.threads)),
+            *device_options(self.encoder_of(plan)),
             *_seek(plan),
             *source_input(plan),
             *([] if plan.joining is None else pieces_input(plan.joining)),
@@ -106,11 +124,11 @@ def _synthetic_input(plan: EncodePlan) -> list[str]:
 def _video(plan: EncodePlan, encoder: str) -> list[str]:
     if plan.joining is not None:
         return copied_pictures(plan)
-    chain = filter_chain(plan)
+    chain = ",".join(each for each in (filter_chain(plan), upload_filter(encoder)) if each)
     return [
         *("-map", "0:V:0"),  # capital V: cover art is a video stream too, and not what was meant
         *(["-vf", chain] if chain else []),
-        *encoder_options(plan, encoder),
+        *(hardware_options(plan, encoder) if is_hardware(encoder) else encoder_options(plan, encoder)),
     ]
 
 

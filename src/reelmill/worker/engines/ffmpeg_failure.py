@@ -13,9 +13,11 @@ from reelmill.domain.failure import Failure
 from reelmill.media import input_failure
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.engine_failure import (
+    ENCODER_BUSY,
     FILE_LIMIT,
     INTERRUPTED,
     IO_ERROR,
+    NO_DEVICE,
     NO_ENCODER,
     NO_SPACE,
     NOT_STARTED,
@@ -41,6 +43,13 @@ _COMPONENT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ?")
 # Words that name a cause come before exit codes, which are shared by many causes; faults of the machine come before
 # those of the input, which a failing machine can imitate.
 RULES: tuple[Rule, ...] = (
+    # NVENC says "out of memory" of its sessions too.
+    Rule(ENCODER_BUSY, r"openencodesessionex failed: (?:out of memory|incompatible client key)"),
+    Rule(
+        NO_DEVICE,
+        r"no capable devices found|cannot load (?:libcuda|libnvidia-encode|nvcuda)|no va display found"
+        r"|failed to initialise vaapi|error (?:creating|initializing)[^\n]* mfx session|dll libamf",
+    ),
     Rule(NO_SPACE, r"no space left on device|disk quota exceeded"),
     Rule(OUT_OF_MEMORY, r"cannot allocate memory|out of memory|malloc of size \d+ failed|bad_alloc|\bmalloc\b.*fail"),
     Rule(OUT_OF_THREADS, r"pthread_create\(?\)? failed|resource temporarily unavailable"),

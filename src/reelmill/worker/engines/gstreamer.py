@@ -45,6 +45,10 @@ class GstreamerEngine(msgspec.Struct, frozen=True):
     def name(self) -> str:
         return "gstreamer"
 
+    def ways(self, plan: EncodePlan) -> list[GstreamerEngine]:
+        """The one."""
+        return [self]
+
     def encoder_of(self, plan: EncodePlan) -> str:
         """As in its list of encoders."""
         return self.encoders[plan.scenario.codec]
@@ -79,6 +83,8 @@ def _refuse_what_it_cannot(plan: EncodePlan) -> None:
         what = "map the tones of an HDR input"
     elif plan.deinterlace != "none":
         what = "deinterlace an input"
+    elif plan.piece is not None or plan.joining is not None:
+        what = "encode a piece of a film, or join pieces,"
     elif plan.container not in _MUXERS:
         what = f"write {plan.container}"
     else:

@@ -1,0 +1,34 @@
+"""The ways in which one attempt may encode its job, the best first, and when it goes on to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reelmill.domain.attempt import Grant
+from reelmill.domain.failure import Failure
+from reelmill.worker.engines.engine import EncodePlan, Engine
+from reelmill.worker.engines.ffmpeg_hardware import is_hardware
+
+_OF_THE_DISK = frozenset({"no_space", "file_too_large", "permission_denied", "output_folder_missing", "io_error"})
+
+
+def ways_to_encode(engines: Mapping[str, Engine], grant: Grant, plan: EncodePlan) -> list[Engine]:
+    """The engine that was granted, in hardware and then in software, then those that may take over from it."""
+    names = [name for name in (grant.engine, *grant.other_engines) if name in engines]
+    return [way for name in names for way in engines[name].ways(plan)]
+
+
+def lets_another_try(failure: Failure, encoder: str) -> bool:
+    """Whether another way may do what this one could not: what is wrong with the job fails every way.
+
+    Drivers of hardware fail in any words, so all but faults of the input and of the disk are taken for theirs.
+    """
+    if is_hardware(encoder):
+        return failure.reason not in ("input_error", "user_error") and failure.code not in _OF_THE_DISK
+    return failure.reason == "capability_mismatch"
+
+
+def describe_fallback(before: str | None, way: Engine, plan: EncodePlan, failure: Failure) -> str:
+    """What is said of the output that another way made."""
+    this = f"not {way.encoder_of(plan)} of {way.name} ({failure.code}: {failure.message})"
+    return this if before is None else f"{before}; {this}"

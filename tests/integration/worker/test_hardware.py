@@ -1,0 +1,139 @@
+"""Hardware encoders, with a device that is made up: no machine of the tests has a real one.
+
+The fake is an ffmpeg that accepts h264_nvenc and runs libx264 instead, and fails in NVENC's own words when told to.
+All else is real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant
+from reelmill.domain.job import Parameters, Result
+from reelmill.domain.lifecycle import Fail, Settle
+from reelmill.domain.scenario import find_scenario
+from reelmill.worker.attempt import Attempt, Workshop
+from reelmill.worker.depot import SharedFolder
+from reelmill.worker.inventory import FFMPEG_VARIABLE, HARDWARE_VARIABLE, discover, find_ffmpeg
+from reelmill.worker.probe import Probe
+from reelmill.worker.reporter import Reporter
+from tests.samples import LEASE
+
+NO_DEVICE = "[h264_nvenc @ 0x1] No capable devices found"
+NO_SESSION = "[h264_nvenc @ 0x1] OpenEncodeSessionEx failed: out of memory (10): (no details)"
+NO_SPACE = "[out#0/mp4 @ 0x1] Error writing trailer: No space left on device"
+
+SCRIPT = """#!/bin/bash
+case " $* " in
+*" h264_nvenc "*) if [ -s "{said}" ]; then cat "{said}" >&2; exit 1; fi ;;
+*_nvenc*|*_qsv*|*_vaapi*|*_amf*) echo "{no_device}" >&2; exit 1 ;;
+esac
+words=()
+while [ $# -gt 0 ]; do
+  case $1 in
+  h264_nvenc) words+=(libx264) ;;
+  p4) words+=(ultrafast) ;;
+  -rc) shift ;;
+  *) words+=("$1") ;;
+  esac
+  shift
+done
+exec "{ffmpeg}" "${{words[@]}}"
+"""
+
+
+class Listener(Reporter):
+    """Keeps what is reported, and says that it counts."""
+
+    def __init__(self) -> None:
+        self.said: list[AttemptReport] = []
+
+    def send(self, report: AttemptReport) -> asyncio.Future[bool]:
+        self.said.append(report)
+        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        verdict.set_result(True)
+        return verdict
+
+
+class Machine:
+    """A machine with a made-up NVENC."""
+
+    def __init__(self, folder: Path, probe: Probe) -> None:
+        self.folder, self.probe = folder, probe
+        self.said = folder / "nvenc says"
+        self.ffmpeg = folder / "ffmpeg"
+        real = find_ffmpeg().path
+        self.ffmpeg.write_text(SCRIPT.format(said=self.said, ffmpeg=real, no_device=NO_DEVICE))
+        self.ffmpeg.chmod(0o755)
+
+    async def run(self, says: str = "") -> Result | Fail:
+        """Encode one job on it, while its driver says that: what came of it."""
+        inventory = await discover()
+        self.said.write_text(says)
+        reporter = Listener()
+        parameters = Parameters(output="out.mp4", duration=0.5, bitrate=1_000_000)
+        grant = Grant(AttemptKey("job", 1), find_scenario("480p30-h264"), "ffmpeg", parameters, 2, LEASE)
+        shop = Workshop("node", SharedFolder(self.folder), inventory.engines(), self.probe, reporter)
+        await Attempt(grant, shop, lambda _: None).run()
+        events = [report.event for report in reporter.said]
+        [ended] = [event for event in events if isinstance(event, Settle | Fail)]
+        return ended.result if isinstance(ended, Settle) else ended
+
+
+@pytest.fixture
+def machine(tmp_path: Path, probe: Probe, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = Machine(tmp_path, probe)
+    monkeypatch.setenv(FFMPEG_VARIABLE, str(found.ffmpeg))
+    return found
+
+
+async def test_hardware_is_found_by_encoding(machine: Machine) -> None:
+    """What is built in and has no device is not offered."""
+    inventory = await discover()
+    assert {trial.encoder for trial in inventory.hardware if trial.ok} == {"h264_nvenc"}
+    assert len(inventory.hardware) > 1
+    assert "h264_nvenc" in inventory.capabilities.features["ffmpeg"]
+
+
+async def test_this_machine_offers_no_hardware() -> None:
+    """The real ffmpeg lists encoders for which this machine has no device: the trial tells."""
+    inventory = await discover()
+    if any(trial.ok for trial in inventory.hardware):
+        pytest.skip("this machine has a hardware encoder")
+    assert inventory.capabilities.features["ffmpeg"] == ["options"]
+    assert all("device" in (trial.error or "") for trial in inventory.hardware), inventory.hardware
+
+
+async def test_a_node_encodes_in_hardware_where_it_has_it(machine: Machine) -> None:
+    """A scenario says h264, and the node chooses."""
+    result = await machine.run()
+    assert isinstance(result, Result)
+    assert (result.engine, result.encoder, result.fallback) == ("ffmpeg", "h264_nvenc", None)
+
+
+@pytest.mark.parametrize(
+    ("says", "code"), [(NO_DEVICE, "no_encoder_device"), (NO_SESSION, "encoder_busy"), ("kaput", "engine_failed")]
+)
+async def test_software_goes_on_where_hardware_fails(machine: Machine, says: str, code: str) -> None:
+    """In the same attempt, whatever the driver says, and the result says so."""
+    result = await machine.run(says)
+    assert isinstance(result, Result)
+    assert (result.engine, result.encoder) == ("ffmpeg", "libx264")
+    assert result.fallback is not None
+    assert result.fallback.startswith(f"not h264_nvenc of ffmpeg ({code}: ")
+
+
+async def test_a_full_disk_is_not_the_encoders_fault(machine: Machine) -> None:
+    """Software would fill it too."""
+    failed = await machine.run(NO_SPACE)
+    assert isinstance(failed, Fail)
+    assert failed.failure.code == "no_space"
+
+
+async def test_hardware_can_be_left_out(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REELMILL_HARDWARE=none."""
+    monkeypatch.setenv(HARDWARE_VARIABLE, "none")
+    assert (await discover()).hardware == []

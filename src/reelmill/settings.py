@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs. ``media_store`` is the s3://,
     gs:// or az:// URL of media in an object store, also when it was given as ``media``; ``media_endpoint`` the address
     of one that speaks S3 and is not Amazon's. ``scenarios`` are tables
-    by their names, see `own_scenarios`.
+    by their names, see `own_scenarios`. ``stream_hosts`` are names or patterns with commas between; empty for any.
     """
 
     master: str = DEFAULT_MASTER
@@ -74,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_base_seconds: float = 2.0
     hang_seconds: float = 60.0
     allowed_hosts: str = ""
+    stream_hosts: str = ""
     store: str = ""
     bus: str = ""
     bus_ca: str = ""

@@ -65,8 +65,8 @@ SIMULATED = [
     _simulated(
         "nobody finishes what a lost worker had settled",
         "store/attempts",
-        '{"now": rules.now}).scalars().all()), rules):\n        if job.result is None:',
-        '{"now": 0.0}).scalars().all()), rules):\n        if job.result is None:',
+        '{"now": rules.now}).scalars().all()), rules):\n        if job.result is None',
+        '{"now": 0.0}).scalars().all()), rules):\n        if job.result is None',
     ),
     _simulated(
         "a clock that was set while no master ran is believed",

@@ -20,12 +20,12 @@ from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
-from reelmill.worker.attempt import Attempt
 from reelmill.worker.confinement import EngineLimits
 from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.energy import Meter
 from reelmill.worker.http_depot import HttpDepot
 from reelmill.worker.inventory import Inventory
+from reelmill.worker.live_attempt import begin_attempt
 from reelmill.worker.machine import usable_memory
 
 if TYPE_CHECKING:
@@ -107,5 +107,5 @@ def make_worker(settings: Settings, inventory: Inventory, bus: Bus, depot: Depot
         ),
         beat_seconds=settings.beat_seconds,
         hang_seconds=settings.hang_seconds,
-        make_attempt=partial(Attempt, meter=meter),
+        make_attempt=partial(begin_attempt, meter=meter),
     )

@@ -12,6 +12,7 @@ from reelmill.domain.job import Parameters
 from reelmill.domain.lifecycle import Fail, Report
 from reelmill.domain.plain_text import without_nul
 from reelmill.domain.scenario import Scenario
+from reelmill.domain.stream import StreamProgress
 
 
 class AttemptKey(msgspec.Struct, frozen=True, array_like=True):
@@ -58,7 +59,7 @@ class Grant(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """How far an attempt is: ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s.
 
-    ``eta`` is how many seconds of encoding are left.
+    ``eta`` is how many seconds of encoding are left. ``stream`` is there for a job that sends one.
     """
 
     key: AttemptKey
@@ -66,6 +67,7 @@ class Progress(msgspec.Struct, frozen=True):
     fps: float | None = None
     speed: float | None = None
     eta: float | None = None
+    stream: StreamProgress | None = None
 
 
 class AttemptLog(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from reelmill.domain.energy import CostSource, EnergySource
 from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
+from reelmill.domain.stream import OutputMode, StreamProgress
 
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
 Queue = Literal["live", "default", "batch"]
@@ -44,10 +45,13 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
     ``chunk`` seconds; ``piece`` is what one of those encodes of it. ``quality`` is measured behind the encode, of
     every ``quality_sample``-th frame, and must reach ``quality_min`` on average.
+    With the ``output_mode`` rtmp there is no output: what is encoded is sent to ``rtmp_url`` in real time.
     """
 
     duration: float | None = None
     bitrate: int
+    output_mode: OutputMode = "file"
+    rtmp_url: str | None = None
     input: str | None = None
     output: str | None = None
     overwrite: bool = False
@@ -59,16 +63,23 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     quality_min: float | None = None
     verify: VerifyDepth = "ends"
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the job runs in real time, to a server."""
+        return self.output_mode == "rtmp"
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What was verified of the one output that counts. ``duration`` and ``encode_seconds`` in seconds.
 
     ``speed`` is media seconds per second of encoding. Energy and cost are None where nobody can know them.
+    Of a ``stream`` there is no file to hash: ``output`` is the URL
+    it was sent to, ``size_bytes`` what was sent, and all else what was encoded.
     """
 
     output: str
     size_bytes: int
-    sha256: str
+    sha256: str | None
     container: str
     codec: str
     width: int
@@ -89,6 +100,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     cost_source: CostSource | None = None
     currency: str | None = None
+    stream: StreamProgress | None = None
     encoder: str | None = None
     """As the engine calls it; None in results of versions that did not say."""
     fallback: str | None = None

@@ -33,7 +33,10 @@ class Start(msgspec.Struct, frozen=True, tag="start"):
 
 
 class Settle(msgspec.Struct, frozen=True, tag="settle"):
-    """The output was verified and is safe on disk; this attempt wins if the store agrees."""
+    """The output was verified and is safe on disk; this attempt wins if the store agrees.
+
+    A stream that was sent leaves nothing to publish: its job is completed by this.
+    """
 
     result: Result
 
@@ -109,7 +112,7 @@ TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("queued", Assign): frozenset({"assigned"}),
     ("retrying", Assign): frozenset({"assigned"}),
     ("assigned", Start): frozenset({"running"}),
-    ("running", Settle): frozenset({"running"}),
+    ("running", Settle): frozenset({"running", "completed"}),
     ("running", Publish): frozenset({"completed"}),
     ("assigned", Fail): _RETRY_OR_END,
     ("running", Fail): frozenset({"running", "retrying", "failed", "timed_out"}),
@@ -134,7 +137,7 @@ TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
     ("assigned", Pause): frozenset({"paused"}),
     ("running", Pause): frozenset({"paused"}),
     ("paused", Resume): frozenset({"queued", "retrying", "running"}),
-    ("paused", Settle): frozenset({"running"}),
+    ("paused", Settle): frozenset({"running", "completed"}),
     ("paused", Fail): frozenset({"paused", "failed", "timed_out"}),
     ("paused", Lose): frozenset({"paused"}),
     ("paused", Return): frozenset({"paused"}),
@@ -197,7 +200,7 @@ def _decide(job: Job, event: _Plain, now: float, policy: RetryPolicy, rng: rando
         case Start():
             return Decision(change(job, status="running", started_at=now), "engine started")
         case Settle():
-            return Decision(_settled(job, event.result), "output verified")
+            return _settle(job, event.result, now)
         case Publish():
             return Decision(_published(job, now), "output published")
         case Fail():
@@ -247,6 +250,12 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
         speed=None,
         eta=None,
     )
+
+
+def _settle(job: Job, result: Result, now: float) -> Decision:
+    if result.stream is not None:
+        return Decision(_published(_settled(job, result), now), "stream ended")
+    return Decision(_settled(job, result), "output verified")
 
 
 def _settled(job: Job, result: Result) -> Job:

@@ -63,6 +63,19 @@ def check_output(field: str, scenario: Scenario, output: str) -> None:
         raise InvalidField(field, f"{output!r} cannot hold what {scenario.name} makes: {error}") from None
 
 
+def check_streamable(field: str, scenario: Scenario) -> None:
+    """InvalidField of that ``field`` when RTMP does not carry what the scenario makes, or it is not made as it goes."""
+    for wrong, what in (
+        (scenario.codec != "h264", f"is {scenario.codec}, and RTMP carries h264"),
+        (scenario.pixel_format != "yuv420p", f"has pictures of {scenario.pixel_format}, and streams have yuv420p"),
+        (scenario.rate.mode != "bitrate", f"has the rate control {scenario.rate.mode}, and streams keep a bitrate"),
+        (scenario.audio.codec in ("opus", "copy"), f"has sound of {scenario.audio.codec!r}, and RTMP carries AAC"),
+        (scenario.subtitles != "none", "keeps subtitles, and streams have none"),
+    ):
+        if wrong:
+            raise InvalidField(field, f"{scenario.name} {what}; use another scenario")
+
+
 def _check_size(scenario: Scenario) -> None:
     for field, side in (("width", scenario.width), ("height", scenario.height)):
         if not LEAST_SIDE <= side <= MOST_SIDE:

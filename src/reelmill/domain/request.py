@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -17,8 +18,9 @@ from reelmill.domain.media_path import check_media_path
 from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
-from reelmill.domain.rendition import check_output
+from reelmill.domain.rendition import check_output, check_streamable
 from reelmill.domain.scenario import OPTIONS, Scenario, find_built_in, find_scenario
+from reelmill.domain.stream import RTMP_SCHEMES, OutputMode, check_stream_url
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 
@@ -38,6 +40,8 @@ class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     duration: float | None = None
     bitrate: int | str | None = None
+    output_mode: OutputMode = "file"
+    rtmp_url: str | None = None
     input: str | None = None
     output: str | None = None
     overwrite: bool = False
@@ -64,19 +68,25 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     confidence: str | int | float | None = None
 
 
-def accept(request: JobRequest, job_id: str, media_root: Path | None = None) -> NewJob:
-    """The checked job; InvalidField (or NotFound for the scenario) with the reason when the request makes no sense."""
+def accept(
+    request: JobRequest, job_id: str, media_root: Path | None = None, stream_hosts: Collection[str] = ()
+) -> NewJob:
+    """The checked job; InvalidField with the reason when the request makes no sense.
+
+    ``stream_hosts`` are the hosts with which the farm may stream; none at all for any.
+    """
     try:
         scenario = find_scenario(request.scenario)
     except NotFound as error:
         raise InvalidField("scenario", str(error)) from None
     parameters = _check_parameters(request, scenario, job_id, media_root)
+    _check_streaming(request, parameters, scenario, stream_hosts)
     check_tenant(request.tenant)
     check_labels("labels", request.labels)
     check_labels("node_labels", request.node_labels)
     node_labels = dict(sorted(request.node_labels.items()))
     encoder = scenario.encoder_needed(container_of_name(parameters.output or "") or scenario.usual_container)
-    engine = request.engine
+    engine = _engine_for(request.engine, parameters)
     if parameters.chunk is not None:
         engine, encoder = "ffmpeg", with_feature(scenario.codec, OPTIONS)
     if isinstance(request.confidence, str):
@@ -124,8 +134,12 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
     return Parameters(
         duration=duration,
         bitrate=bitrate,
+        output_mode=asked.output_mode,
+        rtmp_url=asked.rtmp_url,
         input=source,
-        output=_choose_output(asked.output, source, scenario, job_id, media_root),
+        output=None
+        if asked.output_mode == "rtmp"
+        else _choose_output(asked.output, source, scenario, job_id, media_root),
         overwrite=asked.overwrite,
         timeout=_check_seconds("parameters.timeout", asked.timeout),
         quality=asked.quality,
@@ -134,6 +148,27 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
         verify=asked.verify,
         chunk=check_chunk(asked.chunk, source, scenario, request.engine),
     )
+
+
+def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scenario, hosts: Collection[str]) -> None:
+    if parameters.output_mode == "file":
+        if parameters.rtmp_url is not None:
+            raise InvalidField("parameters.rtmp_url", "needs the output_mode 'rtmp'")
+        return
+    if parameters.rtmp_url is None:
+        raise InvalidField("parameters.rtmp_url", "is missing: where shall the stream go? Write rtmp://host/app/key")
+    check_stream_url("parameters.rtmp_url", parameters.rtmp_url, RTMP_SCHEMES, hosts)
+    if request.parameters.output is not None:
+        raise InvalidField("parameters.output", "is a file, and a stream has none; leave it out")
+    looks = {"quality": parameters.quality is not None, "verify": parameters.verify != "ends"}
+    for field, is_asked in (looks | {"chunk": parameters.chunk is not None}).items():
+        if is_asked:
+            raise InvalidField(f"parameters.{field}", "is for files, and a stream has none; leave it out")
+    check_streamable("scenario", scenario)
+
+
+def _engine_for(asked: EngineChoice, parameters: Parameters) -> EngineChoice:
+    return "ffmpeg" if asked == "auto" and parameters.is_streamed else asked
 
 
 def _choose_output(

@@ -148,5 +148,5 @@ def _result_rows(job: JobState, result: Result) -> list[tuple[str, str]]:
         ("audio", result.audio_codec or "none"),
         *([("quality", describe_quality(result.quality))] if result.quality is not None else []),
         ("speed", f"{result.speed:.3g}x ({result.engine}, {format_seconds(result.encode_seconds)})"),
-        ("sha256", result.sha256),
+        ("sha256", result.sha256 or "none: a stream leaves no file"),
     ]

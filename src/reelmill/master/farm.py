@@ -39,6 +39,7 @@ class Farm(NamedTuple):
 
     ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number. Without a
     ``gate`` the farm is one process. Media are below the ``media_root``, or in ``objects`` when there are any.
+    ``stream_hosts`` are those with which jobs may stream; none at all for any.
     """
 
     store: Store
@@ -51,6 +52,7 @@ class Farm(NamedTuple):
     data_folder: Path
     metrics: Metrics
     max_queued: int | None = None
+    stream_hosts: tuple[str, ...] = ()
     gate: Gate | None = None
     objects: Objects | None = None
 

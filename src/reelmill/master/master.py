@@ -76,6 +76,7 @@ class Master(Service):
             data_folder=settings.data,
             metrics=Metrics(),
             max_queued=settings.max_queued or None,
+            stream_hosts=tuple(host.strip() for host in settings.stream_hosts.split(",") if host.strip()),
             gate=gate,
             objects=objects,
         )

@@ -170,7 +170,7 @@ class MediaDesk(Service):
         job = await self.find(key)
         if job is None or job.winner != key.attempt or job.result is None:
             raise attempt_over()
-        if job.is_held:
+        if job.is_held and job.result.sha256 is not None:
             place = partial(publish, overwrite=job.parameters.overwrite)
             output = find_attempt_output(self._farm.media_root, key)
             await self._run(place, output, self._farm.media_root, job.result.output, job.result.sha256)

@@ -57,8 +57,8 @@ class ObjectDesk(MediaDesk):
         job = await self.find(key)
         if job is None or job.winner != key.attempt or job.result is None:
             raise attempt_over()
-        if job.is_held:
-            result, overwrite = job.result, job.parameters.overwrite
+        result, overwrite = job.result, job.parameters.overwrite
+        if job.is_held and result.sha256 is not None:
             await self._objects.publish(key, result.output, result.sha256, result.size_bytes, overwrite=overwrite)
         await self._objects.remove(key)
 

@@ -147,7 +147,7 @@ def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: R
     """Settled jobs whose worker was lost before the rename: this node finishes them."""
     orders: list[UnpublishedOutput] = []
     for job in _expired(load_numbers(tx, tx.execute(_UNPUBLISHED, {"now": rules.now}).scalars().all()), rules):
-        if job.result is None:
+        if job.result is None or job.result.sha256 is None:
             continue
         tx.execute(
             update(jobs)

@@ -42,6 +42,7 @@ from reelmill.worker.depot import Depot
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.live import LIVE_SECONDS, LiveWords
+from reelmill.worker.live_attempt import begin_attempt
 from reelmill.worker.place_trial import try_place
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
@@ -80,10 +81,9 @@ class Worker(Service):
         engine_limits: EngineLimits = UNLIMITED,
         beat_seconds: float = 2.0,
         hang_seconds: float = HANG_SECONDS,
-        make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = Attempt,
+        make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = begin_attempt,
     ) -> None:
         """``min_free`` bytes must be free on the disk of the depot's folder for a job; ``node_id`` is new unless given.
-
         ``make_attempt`` gives an attempt its meter; benchmarks replace the engine by it.
         """
         capabilities = inventory.capabilities

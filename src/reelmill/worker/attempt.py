@@ -155,6 +155,7 @@ class Attempt:
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
         result = self._account(result, mark)
         self.free_room()
+        assert result.sha256 is not None
         await depot.deliver(key, plan.output_path, result.sha256, result.size_bytes)
         # Until the answer is here nobody knows whether this output has won: whoever comes next may need it.
         self._keep_folder = True
@@ -172,9 +173,7 @@ class Attempt:
         return await self._workshop.probe.probe(path), path
 
     async def _encode(self, plan: EncodePlan) -> Exit:
-        task = asyncio.current_task()
-        started = self._send(Start())
-        started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
+        self._announce_start()
         limit = time_limit(self.grant.parameters, plan)
         ways = ways_to_encode(self._workshop.engines, self.grant, plan)
         for way in ways:
@@ -201,16 +200,28 @@ class Attempt:
         assert ended is not None
         return ended
 
+    def _announce_start(self) -> None:
+        task = asyncio.current_task()
+        started = self._send(Start())
+        started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
+
     async def _run(self, engine: Engine, plan: EncodePlan, limit: float) -> Exit:
         argv = engine.command(plan)
         process = self._make_process(argv, limit, follow(engine, plan, self._note))
         ended = await process.run()
-        self._log = AttemptLog(_printable(shlex.join(argv)), ended.stderr)
+        self._keep_log(argv, ended)
         if ended.ending == "killed":
             raise asyncio.CancelledError
         if ended.failure is not None or ended.code != 0:
             raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
         return ended
+
+    def _keep_log(self, argv: list[str], ended: Exit) -> None:
+        self._log = AttemptLog(_printable(shlex.join(argv)), ended.stderr)
+
+    def _hear(self, words: bytes) -> None:
+        """What the engine says on stderr, as it comes."""
+        self.said.feed(words)
 
     def _make_process(
         self, argv: list[str], limit: float, on_line: Callable[[str], bool], cwd: Path | None = None
@@ -219,7 +230,7 @@ class Attempt:
         process = self._process = EngineProcess(
             argv,
             on_line=on_line,
-            on_words=self.said.feed,
+            on_words=self._hear,
             cwd=cwd,
             hang_seconds=self._workshop.hang_seconds,
             timeout=limit,

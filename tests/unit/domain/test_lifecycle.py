@@ -35,6 +35,7 @@ from reelmill.domain.lifecycle import (
     advance,
 )
 from reelmill.domain.retry import RetryPolicy
+from reelmill.domain.stream import StreamProgress
 from tests.samples import BAD_INPUT, NETWORK_DOWN, NOW, POLICY, TOO_SLOW, result, stored_job
 
 PIECES = (
@@ -390,3 +391,12 @@ def test_a_plan_of_chunks_is_forgotten_when_one_is_lost_and_with_a_cancel() -> N
     for event in (lost, Cancel()):
         after = advance(joining, event, NOW, POLICY, RNG).job
         assert (None, 0, 0) == (after.chunk_plan, after.chunks, after.chunks_left)
+
+
+@pytest.mark.parametrize("job", [job_in("running"), standing_job()], ids=["running", "paused"])
+def test_a_stream_leaves_nothing_to_publish_and_is_completed_when_it_is_settled(job: Job) -> None:
+    sent = msgspec.structs.replace(result("rtmp://host/app/key"), sha256=None, stream=StreamProgress("sending"))
+    ended = advance(job, Settle(sent), NOW + 5, POLICY, RNG).job
+
+    assert ("completed", job.attempt, sent, NOW + 5) == (ended.status, ended.winner, ended.result, ended.completed_at)
+    assert not ended.is_held

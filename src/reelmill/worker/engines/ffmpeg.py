@@ -118,6 +118,7 @@ def _seek(plan: EncodePlan) -> list[str]:
 
 
 def _synthetic_input(plan: EncodePlan) -> list[str]:
+    """A test picture without an end."""
     return ["-f", "lavfi", "-i", f"testsrc2=size={plan.width}x{plan.height}:rate={exact_rate(plan.fps)}"]
 
 

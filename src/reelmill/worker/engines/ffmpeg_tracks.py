@@ -24,11 +24,12 @@ def audio_options(plan: EncodePlan) -> list[str]:
         if handling == "copy":
             each += [f"-c:a:{index}", "copy"]
         else:
-            each += _encode(plan, index)
+            each += encode_track(plan, index)
     return ["-map", "0:a", *each]
 
 
-def _encode(plan: EncodePlan, index: int) -> list[str]:
+def encode_track(plan: EncodePlan, index: int) -> list[str]:
+    """One audio stream of the output, the source's of the same number, as the scenario wants it."""
     sound = plan.scenario.audio
     channels = sound.channels or (plan.source.channels_of(index) if plan.source is not None else None)
     bitrate = AUDIO_BITRATE if sound.bitrate is None else str(sound.bitrate)

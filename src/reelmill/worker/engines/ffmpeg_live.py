@@ -1,0 +1,78 @@
+"""ffmpeg as the sender of a live stream: real time in, RTMP out, and the encoder goes on while the server is away.
+
+The fifo muxer stands between the encoder and the server: it reconnects every second, begins again with a key frame, and
+throws away what nobody takes, so that the encoder never waits.
+"""
+
+from __future__ import annotations
+
+from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.engines.ffmpeg import FfmpegEngine, source_input
+from reelmill.worker.engines.ffmpeg_filters import filter_chain
+from reelmill.worker.engines.ffmpeg_tracks import encode_track
+
+LIVE_PRESET = "veryfast"
+"""Of x264, whatever the scenario says: a live encoder must keep up."""
+
+SILENT_SECONDS = 3
+"""How long a server may take nothing before its connection is given up."""
+
+QUEUE_SECONDS = 2
+"""So much of the stream waits for a server that is slow for a moment."""
+
+_AUDIO_PACKETS = 50  # a second, at most; AAC has 47 of 48 kHz
+_LEAST_BUFFER = 64 * 1024
+
+
+def stream_command(engine: FfmpegEngine, plan: EncodePlan, url: str) -> list[str]:
+    """The argv list that encodes the plan in real time and sends it to the RTMP ``url``.
+
+    Its words on stderr, one a line with its level, are for `StreamWatch`.
+    """
+    return [
+        str(engine.path),
+        *("-nostdin", "-hide_banner", "-nostats", "-v", "level+verbose"),
+        *("-progress", "pipe:1", "-stats_period", "0.25"),
+        *("-filter_threads", str(plan.threads)),
+        *("-re", *source_input(plan)),
+        *_video(plan, engine.encoders[plan.scenario.codec]),
+        *_audio(plan),
+        *("-t", f"{plan.duration:.6f}"),
+        *_server(plan, url),
+    ]
+
+
+def _video(plan: EncodePlan, encoder: str) -> list[str]:
+    chain = filter_chain(plan)
+    gop = str(max(1, round(plan.scenario.keyframe_seconds * plan.fps)))
+    return [
+        *("-map", "0:V:0", *(["-vf", chain] if chain else [])),
+        *("-c:v", encoder, *(["-preset", LIVE_PRESET] if encoder == "libx264" else [])),
+        *("-threads:v", str(plan.threads), "-g", gop, "-pix_fmt", plan.scenario.pixel_format),
+        *("-b:v", str(plan.bitrate), "-maxrate", str(plan.bitrate), "-bufsize", str(2 * plan.bitrate)),
+        *("-flags:v", "+global_header"),  # what FLV needs; the fifo muxer does not pass that wish on
+    ]
+
+
+def _audio(plan: EncodePlan) -> list[str]:
+    if not plan.audio:
+        return []
+    return ["-map", "0:a:0", *encode_track(plan, 0), "-flags:a", "+global_header"]
+
+
+def _server(plan: EncodePlan, url: str) -> list[str]:
+    # A small send buffer, of a second, makes a server that stands still known by a full one.
+    buffer = max(_LEAST_BUFFER, plan.bitrate // 8)
+    options = {
+        "flvflags": "no_duration_filesize",
+        "rw_timeout": str(SILENT_SECONDS * 1_000_000),
+        "send_buffer_size": str(buffer),
+        "protocol_whitelist": "rtmp,rtmps,tcp,tls",
+    }
+    packets = round(plan.fps) + (_AUDIO_PACKETS if plan.audio else 0)
+    return [
+        *("-f", "fifo", "-fifo_format", "flv", "-format_opts", ":".join(f"{k}={v}" for k, v in options.items())),
+        *("-queue_size", str(QUEUE_SECONDS * packets), "-drop_pkts_on_overflow", "1"),
+        *("-attempt_recovery", "1", "-recover_any_error", "1", "-recovery_wait_time", "1"),
+        *("-restart_with_keyframe", "1", url),
+    ]

@@ -1,0 +1,137 @@
+"""One attempt at a live job: encode in real time, send it to a server, and say what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from reelmill.domain.attempt import Grant
+from reelmill.domain.failure import Failure
+from reelmill.domain.job import Result
+from reelmill.domain.lifecycle import Settle
+from reelmill.media.failed import AttemptFailed
+from reelmill.worker.attempt import Attempt, Workshop, time_limit
+from reelmill.worker.energy import Meter
+from reelmill.worker.engines.engine import EncodePlan, ProgressState, make_plan
+from reelmill.worker.engines.ffmpeg import FfmpegEngine
+from reelmill.worker.engines.ffmpeg_live import QUEUE_SECONDS, stream_command
+from reelmill.worker.process import Exit
+from reelmill.worker.stream_watch import StreamWatch
+
+log = structlog.get_logger()
+
+_LEAST_SLACK_SECONDS, _RELATIVE_SLACK = 0.5, 0.01
+
+NO_STREAMER = Failure(
+    "capability_mismatch",
+    "encoder_unavailable",
+    "The engine of this job sends no streams; submit it again with the engine `ffmpeg`, or `auto`.",
+)
+
+
+def begin_attempt(
+    grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None], meter: Meter | None = None
+) -> Attempt:
+    """The attempt that a grant asks for."""
+    kind = LiveAttempt if grant.parameters.is_streamed else Attempt
+    return kind(grant, workshop, on_room, meter)
+
+
+class LiveAttempt(Attempt):
+    """Sends a stream. There is no file to verify: what it encoded is counted, and that a server took the end of it."""
+
+    async def _encode_and_publish(self) -> None:
+        parameters = self.grant.parameters
+        folder = await self._workshop.depot.begin(self.grant)
+        source, input_path = await self._look_at_input(parameters)
+        plan = make_plan(self.grant, source, input_path, folder / "stream.mkv")
+        plan = msgspec.structs.replace(plan, container="flv", audio=plan.audio[:1], audio_codec="aac")
+        self._watch = StreamWatch(round(QUEUE_SECONDS * plan.fps))
+        self._unreachable = False
+        mark = None if self._meter is None else self._meter.mark()
+        result = self._account(await self._send_stream(plan, parameters.rtmp_url or ""), mark)
+        self.free_room()
+        await self._conclude(Settle(result))
+
+    async def _send_stream(self, plan: EncodePlan, url: str) -> Result:
+        engine = self._workshop.engines[self.grant.engine]
+        if not isinstance(engine, FfmpegEngine):
+            raise AttemptFailed(NO_STREAMER)
+        state = ProgressState(plan.duration)
+
+        def on_line(line: str) -> bool:
+            reading = engine.parse_progress(line, state)
+            if reading is None:
+                return False
+            self._watch.note(state.frames, state.media_seconds)
+            self._note(reading)
+            self.progress = msgspec.structs.replace(self.progress, stream=self._watch.progress())
+            self._give_up_unless_reachable()
+            return reading.moved
+
+        self._announce_start()
+        limit = time_limit(self.grant.parameters, plan)
+        argv = stream_command(engine, plan, url)
+        ended = await self._make_process(argv, limit, on_line).run()
+        self._keep_log(argv, ended)
+        if self._unreachable:
+            raise AttemptFailed(_unreachable(url, self._watch.trouble))
+        if ended.ending == "killed":
+            raise asyncio.CancelledError
+        if ended.failure is not None or ended.code != 0:
+            raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
+        self._check(plan, state, url)
+        return self._result(plan, state, ended, url)
+
+    def _hear(self, words: bytes) -> None:
+        self._watch.hear(words)
+        self.said.feed(b"".join(line for line in words.splitlines(keepends=True) if b"[verbose]" not in line))
+
+    def _give_up_unless_reachable(self) -> None:
+        if self._process is not None and self._watch.unreachable_seconds() > self._workshop.hang_seconds:
+            self._unreachable = True
+            self._process.kill()
+
+    def _check(self, plan: EncodePlan, state: ProgressState, url: str) -> None:
+        if not self._watch.is_connected:
+            raise AttemptFailed(_unreachable(url, self._watch.trouble))
+        slack = max(_LEAST_SLACK_SECONDS, _RELATIVE_SLACK * plan.duration)
+        frames = plan.duration * plan.fps
+        if abs(state.media_seconds - plan.duration) > slack or abs(state.frames - frames) > slack * plan.fps:
+            found = f"{state.media_seconds:.2f} s with {state.frames} frames"
+            message = f"{found} were encoded, where {plan.duration:.2f} s with {round(frames)} were asked for"
+            raise AttemptFailed(
+                Failure("runtime_error", "output_invalid", f"{message}; the job's log has the engine's messages.")
+            )
+
+    def _result(self, plan: EncodePlan, state: ProgressState, ended: Exit, url: str) -> Result:
+        return Result(
+            output=url,
+            size_bytes=self._watch.bytes_sent,
+            sha256=None,
+            container=plan.container,
+            codec=plan.scenario.codec,
+            width=plan.width,
+            height=plan.height,
+            fps=round(plan.fps, 3),
+            duration=round(state.media_seconds, 3),
+            frames=state.frames,
+            audio_codec="aac" if plan.audio else None,
+            pixel_format=plan.scenario.pixel_format,
+            engine=self.grant.engine,
+            encode_seconds=round(ended.wall_seconds, 3),
+            cpu_seconds=round(ended.cpu_seconds, 3),
+            speed=round(state.media_seconds / ended.wall_seconds, 3),
+            stream=self._watch.progress(),
+        )
+
+
+def _unreachable(url: str, trouble: str) -> Failure:
+    said = f" ({trouble})" if trouble else ""
+    message = (
+        f"The server of {url} does not take the stream{said}; check that it runs, its address, and the stream's key."
+    )
+    return Failure("network_error", "stream_server_unreachable", message)

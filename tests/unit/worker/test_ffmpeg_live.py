@@ -1,0 +1,49 @@
+"""The argv of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.engines.ffmpeg import FfmpegEngine
+from reelmill.worker.engines.ffmpeg_live import stream_command
+from reelmill.worker.media_info import MediaInfo
+
+PlanFor = Callable[..., EncodePlan]
+ENGINE = FfmpegEngine(Path("/opt/ffmpeg"), {"h264": "libx264"})
+URL = "rtmp://host/app/key"
+
+
+def value_of(argv: list[str], option: str) -> str:
+    return argv[argv.index(option) + 1]
+
+
+def test_a_file_is_read_in_real_time_behind_whitelists(source: MediaInfo, plan_for: PlanFor) -> None:
+    """Also for a stream nothing but a plain local file is opened."""
+    argv = stream_command(ENGINE, plan_for(source=source), URL)
+    before_input = argv[: argv.index("-i")]
+    assert "-re" in before_input
+    assert "file" == value_of(before_input, "-protocol_whitelist")
+    assert "10.000000" == value_of(argv, "-t")
+    assert URL == argv[-1]
+
+
+def test_the_encoder_keeps_its_rate_and_its_threads(plan_for: PlanFor) -> None:
+    """A line to a server has no room for peaks, and a key frame comes every two seconds for those who join."""
+    argv = stream_command(ENGINE, plan_for(duration=5, units=3), URL)
+    assert ("4000000", "4000000") == (value_of(argv, "-b:v"), value_of(argv, "-maxrate"))
+    assert ("3", "60", "veryfast") == (value_of(argv, "-threads:v"), value_of(argv, "-g"), value_of(argv, "-preset"))
+    assert "-c:a" not in argv
+
+
+def test_the_engine_never_waits_for_its_server(source: MediaInfo, plan_for: PlanFor) -> None:
+    """The fifo muxer reconnects for ever and drops what nobody takes; only RTMP's own protocols are opened."""
+    argv = stream_command(ENGINE, msgspec.structs.replace(plan_for(source=source), audio=("copy",)), URL)
+    for option in ("-drop_pkts_on_overflow", "-attempt_recovery", "-recover_any_error", "-restart_with_keyframe"):
+        assert "1" == value_of(argv, option)
+    assert "aac" == value_of(argv, "-c:a:0")
+    assert "160" == value_of(argv, "-queue_size")
+    assert value_of(argv, "-format_opts").endswith("protocol_whitelist=rtmp,rtmps,tcp,tls")

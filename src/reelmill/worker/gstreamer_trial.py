@@ -41,11 +41,10 @@ class Gstreamer(msgspec.Struct, frozen=True):
     lack: str | None = None
 
 
-async def find_gstreamer() -> Gstreamer | None:
-    """REELMILL_GSTREAMER if set, else the one on PATH; None when there is none.
+async def find_gstreamer() -> tuple[Path, str] | None:
+    """Path and version of REELMILL_GSTREAMER if set, else of the one on PATH; None when there is none.
 
-    StartupError when the variable names something else. The first run of a user may take seconds: GStreamer then
-    writes its registry of plugins.
+    StartupError when the variable names something else.
     """
     chosen = os.environ.get(GSTREAMER_VARIABLE)
     path = find_program(chosen or "gst-launch-1.0")
@@ -58,6 +57,14 @@ async def find_gstreamer() -> Gstreamer | None:
                 f"{GSTREAMER_VARIABLE}={chosen} is not a gst-launch-1.0 that runs; set it to one, or unset it"
             )
         return None
+    return path, version
+
+
+async def try_gstreamer(found: tuple[Path, str] | None) -> Gstreamer | None:
+    """What works of the one that was found. A user's first run may take seconds: GStreamer writes its registry."""
+    if found is None:
+        return None
+    path, version = found
     lack = await _find_lack(path)
     if lack is not None:
         return Gstreamer(path, version, {}, [], lack)

@@ -20,7 +20,7 @@ from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.engines.ffmpeg_hardware import HARDWARE
 from reelmill.worker.engines.gstreamer import GstreamerEngine
-from reelmill.worker.gstreamer_trial import NONE, Gstreamer, find_gstreamer
+from reelmill.worker.gstreamer_trial import NONE, Gstreamer, find_gstreamer, try_gstreamer
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
 from reelmill.worker.process import environment
 from reelmill.worker.shortage import find_memory_shortage
@@ -95,8 +95,9 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     ``slots`` replaces the number of cores, ``labels`` are what the operator says of the machine.
     """
     ffmpeg = await asyncio.to_thread(find_ffmpeg)
+    found = await find_gstreamer()  # what may stop the start, before anything runs that would be left behind
     trials, hardware, gstreamer = await asyncio.gather(
-        _try_ffmpeg(ffmpeg.path, ENCODERS), _try_hardware(ffmpeg.path), find_gstreamer()
+        _try_ffmpeg(ffmpeg.path, ENCODERS), _try_hardware(ffmpeg.path), try_gstreamer(found)
     )
     in_hardware = working_encoders(hardware)
     encoders = working_encoders(trials)

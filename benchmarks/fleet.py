@@ -47,6 +47,8 @@ _CHECKS = {
     "attempts beyond the first": "SELECT sum(attempt - 1) FROM jobs",
 }
 _CONNECTIONS = 200
+_NODES_PER_CONNECTION = 900
+"""The server lets a connection have a thousand subscriptions, and each node has one."""
 _QUIET_CLAIMS = 20
 """A second: so few that none waits for another."""
 
@@ -202,7 +204,7 @@ async def grow(parts: FleetParts, count: int, units: int, options: argparse.Name
         await submit(store, options.jobs)
         for _ in range(options.masters):
             parts.start_master()
-        clients = [await connect(parts) for _ in range(4)]
+        clients = [await connect(parts) for _ in range(4 + count // _NODES_PER_CONNECTION)]
         growth = Growth(parts, store, simulated_nodes(clients, parts.token.id, count + 1, units))
         print(f"{count} nodes of {units} units, {options.masters} masters, {options.jobs:,} jobs", flush=True)
         await growth.register()

@@ -24,7 +24,7 @@ from reelmill.domain.lifecycle import Publish, Settle, Start
 from reelmill.domain.node import NodeInfo
 
 _BEAT_SECONDS = 2.0
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 3.0
 _REPORT_SECONDS = 10.0
 _CLAIM_WAIT = 20.0
 """As those of workers."""
@@ -143,7 +143,7 @@ class SimulatedNode:
         self._claims += 1
         offer = Offer(self._info.id, self._info.name, self._capabilities, units)
         started = time.perf_counter()
-        grants = await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT, self._claims), _CLAIM_WAIT + _ANSWER_SECONDS)
+        grants = await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT, self._claims), _CLAIM_WAIT + 5)
         if grants:
             self.timings.claims.append(time.perf_counter() - started)
         keys = [grant.key for grant in grants or ()]

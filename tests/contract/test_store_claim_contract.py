@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from reelmill.domain.job import PRIORITIES, QUEUES
-from reelmill.store.claim import PATIENCE_SECONDS
+from reelmill.store.claim import PATIENCE_SECONDS, claim_each
 from reelmill.store.nodes import set_draining
 from tests.farmhand import Farmhand
-from tests.samples import failed, new_job, new_jobs, node_info
+from tests.samples import failed, new_job, new_jobs, node_info, offer
 
 BIG = "4K60-h264"  # 8 units
 SMALL = "480p30-h264"  # 1 unit
@@ -265,3 +265,29 @@ async def test_a_retry_is_given_when_its_backoff_has_ended_and_not_before(farm: 
     assert [] == await farm.claim(node, after=due - 0.01)
     [grant] = await farm.claim(node, after=due)
     assert (key.job_id, 2) == (grant.key.job_id, grant.key.attempt)
+
+
+async def test_a_worker_that_says_what_no_database_stores_harms_nobody(farm: Farmhand) -> None:
+    """A NUL in its name is replaced; the job is its own."""
+    [job] = await farm.submit(new_job(SMALL))
+
+    [grant] = await farm.claim(node_info("mi\0ll"))
+
+    assert (job.id, "mi\ufffdll") == (grant.key.job_id, (await farm.job(job.id)).node_name)
+
+
+async def test_claims_together_are_as_one_after_the_other(farm: Farmhand) -> None:
+    """A big job that is passed over by two of them reserves one node; each job goes to one, in order."""
+    nodes = [node_info(f"mill-{n}") for n in range(3)]
+    for node in nodes:
+        await farm.beat(node)
+    [big, *small] = await farm.submit(new_job(BIG), *new_jobs(12))
+    await farm.claim(nodes[0], 1)
+    for node in nodes:
+        await farm.beat(node, after=PATIENT)
+
+    offers = [offer(node, free) for node, free in zip(nodes, (2, 3, 8), strict=True)]
+    given = await farm.change(lambda tx, judged: claim_each(tx, offers, 30.0, judged), after=PATIENT)
+
+    granted = [[grant.key.job_id for grant in grants] for grants in given]
+    assert [[], [job.id for job in small[:3]], [big.id]] == granted

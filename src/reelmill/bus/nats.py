@@ -338,7 +338,7 @@ class NatsBus(Bus):
             raise error
         message = asking.result()
         failed = (message.headers or {}).get(_FAILED)
-        if failed == _REFUSED and not self.refused.is_set():
+        if failed == _REFUSED and self.me.role != MASTER_ROLE and not self.refused.is_set():
             log.error("token_revoked", advice="a master answers nothing that comes with it; join with another one")
             self.refused.set()
         return message.data if failed is None else None

@@ -32,6 +32,11 @@ class Offer(msgspec.Struct, frozen=True):
     live_units: int = 0
     """CPU units that live jobs use already, of those that the node keeps for them."""
 
+    def storable(self) -> Offer:
+        """The same with words that every database stores, whatever the worker said."""
+        clean = {"node_id": without_nul(self.node_id), "node_name": without_nul(self.node_name)}
+        return msgspec.structs.replace(self, **clean)
+
     @property
     def reserve_live(self) -> int:
         """CPU units that the node keeps for the live queue."""

@@ -172,7 +172,7 @@ class MediaDesk(Service):
             raise attempt_over()
         if job.is_held and job.result.sha256 is not None:
             place = partial(publish, overwrite=job.parameters.overwrite)
-            output = find_attempt_output(self._farm.media_root, key)
+            output = await self._run(find_attempt_output, self._farm.media_root, key)
             await self._run(place, output, self._farm.media_root, job.result.output, job.result.sha256)
         await self._run(remove_attempt, self._farm.media_root, key)
 

@@ -11,6 +11,7 @@ import msgspec
 from reelmill.bus.words import check_question, ping_question
 from reelmill.domain.node import Node
 from reelmill.domain.place import CheckedPlace, PlaceTrial, TrialStep
+from reelmill.errors import PlaceFault
 from reelmill.master.farm import Farm
 from reelmill.master.media_desk import MediaDesk
 from reelmill.media.check_file import CHECK_BYTES
@@ -21,7 +22,7 @@ TRIAL_SECONDS = 8.0
 
 _GRACE_SECONDS = 2.0
 _PING_SECONDS = 2.0
-_AT_ONCE = 64
+_HANGS = f"did not answer within {TRIAL_SECONDS:g} seconds; look at its disk or network share"
 
 
 async def check_places(farm: Farm, desk: MediaDesk) -> list[CheckedPlace]:
@@ -29,15 +30,14 @@ async def check_places(farm: Farm, desk: MediaDesk) -> list[CheckedPlace]:
     now = farm.clock.now()
     nodes = [node for node in await farm.store.read(lambda tx: list_nodes(tx, now)) if node.status != "offline"]
     content = os.urandom(CHECK_BYTES)
-    name = await desk.open_check(content)
-    room = asyncio.Semaphore(_AT_ONCE)
-
-    async def check(node: Node) -> CheckedPlace:
-        async with room:
-            return await _check_node(farm, desk, node, name, hashlib.sha256(content).hexdigest())
-
     try:
-        checked = await asyncio.gather(*(check(node) for node in nodes))
+        async with asyncio.timeout(TRIAL_SECONDS):
+            name = await desk.open_check(content)
+    except TimeoutError:
+        raise PlaceFault(f"this master's own place {_HANGS}") from None
+    expected = hashlib.sha256(content).hexdigest()
+    try:
+        checked = await asyncio.gather(*(_check_node(farm, desk, node, name, expected) for node in nodes))
     finally:
         await desk.close_check(name)
     return sorted(checked, key=lambda one: (one.node, one.node_id))
@@ -46,13 +46,20 @@ async def check_places(farm: Farm, desk: MediaDesk) -> list[CheckedPlace]:
 async def _check_node(farm: Farm, desk: MediaDesk, node: Node, name: str, expected: str) -> CheckedPlace:
     found = CheckedPlace(node=node.name, node_id=node.id, version=node.version)
     check = await desk.check_of(name, TRIAL_SECONDS)
-    trial = await check_question(node.id).ask(farm.bus, check, TRIAL_SECONDS + _GRACE_SECONDS)
+    try:
+        trial = await check_question(node.id).ask(farm.bus, check, TRIAL_SECONDS + _GRACE_SECONDS)
+    except msgspec.DecodeError:
+        return msgspec.structs.replace(found, trouble=f"answers what this master cannot read (version {node.version})")
     if trial is None:
         # It always answers in time, so one that is there and did not has never heard of the question.
         there = await ping_question(node.id).ask(farm.bus, None, _PING_SECONDS)
         old = f"does not know how to check (version {node.version}); bring it to the masters' version"
         return msgspec.structs.replace(found, trouble=old if there else "does not answer; is it frozen or cut off?")
-    reply = await desk.read_reply(check)
+    try:
+        async with asyncio.timeout(TRIAL_SECONDS):
+            reply = await desk.read_reply(check)
+    except TimeoutError:
+        return msgspec.structs.replace(found, trouble=f"this master's own place {_HANGS}")
     return judge(found, trial, expected, None if reply is None else hashlib.sha256(reply).hexdigest())
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
+import structlog
 
 from reelmill.bus.protocol import Subscription
 from reelmill.bus.words import CLAIM, GONE, ROOM, Claim, Room
@@ -15,6 +16,8 @@ from reelmill.service import PeriodicService
 from reelmill.store.claim import claim_each, next_due
 from reelmill.store.protocol import Tx
 from reelmill.store.transition import Rules
+
+log = structlog.get_logger()
 
 _CHECK_SECONDS = 5.0
 """How often parked claims are tried again although nothing rang: a ring may be lost."""
@@ -32,6 +35,8 @@ class _Parked:
         self.offer = asked.offer
         self.number = asked.number
         self.until = asyncio.get_running_loop().time() + min(asked.wait_seconds, _LONGEST_WAIT)
+        self.has_failed = False
+        """A try failed of this one and not of others, so another would: it is answered when its time is over."""
         self.served: asyncio.Future[list[Grant]] = asyncio.get_running_loop().create_future()
 
 
@@ -113,18 +118,24 @@ class Scheduler(PeriodicService):
         return min(_CHECK_SECONDS, max(0.01, self._due - self._farm.clock.now()))
 
     async def run_once(self) -> None:
-        """Try every parked claim once; when some fail, the first failure is raised behind the last of them."""
+        """Try every parked claim once. When all of them fail that is the round's failure, else it is their own."""
         self._due = None
-        failures: list[Exception] = []
+        failed: list[tuple[_Parked, Exception]] = []
+        tried = 0
         all_parked = list(self._parked.items())
         for start in range(0, len(all_parked), _AT_ONCE):
             async with self._trying:  # whoever takes a claim back waits for these, and not for all
                 some = all_parked[start : start + _AT_ONCE]
                 parked = [one for node_id, one in some if self._parked.get(node_id) is one and self._is_awaited(one)]
-                failures += await self._try(parked)
+                parked = [one for one in parked if not one.has_failed]
+                failed += await self._try(parked)
+                tried += len(parked)
         self._due = await self._farm.store.read(next_due) if self._parked else None
-        if failures:
-            raise failures[0]
+        if failed and len(failed) == tried:
+            raise failed[0][1]
+        for one, error in failed:
+            one.has_failed = True
+            log.error("claim_failed", node=one.offer.node_id, exc_info=error)
 
     def _is_awaited(self, parked: _Parked) -> bool:
         """Whether its worker still waits; a claim whose time is over is answered with nothing."""
@@ -133,19 +144,19 @@ class Scheduler(PeriodicService):
         self._answer_parked(parked.offer.node_id, [])
         return False
 
-    async def _try(self, parked: Sequence[_Parked]) -> list[Exception]:
+    async def _try(self, parked: Sequence[_Parked]) -> list[tuple[_Parked, Exception]]:
         """One after the other in one commit: between the claims of one master the order is exact. Those that failed."""
         offers = [one.offer for one in parked]
-        failures: list[Exception] = []
         answers = await self._farm.change_together(offers, self._claim, waits_for_no_row=True) if offers else []
-        for offer, grants in zip(offers, answers, strict=True):
+        failed: list[tuple[_Parked, Exception]] = []
+        for one, grants in zip(parked, answers, strict=True):
             if isinstance(grants, Exception):
-                failures.append(grants)
+                failed.append((one, grants))
             elif grants:
                 self._farm.metrics.claims.inc()
                 self._farm.metrics.grants.inc(len(grants))
-                self._answer_parked(offer.node_id, grants)
-        return failures
+                self._answer_parked(one.offer.node_id, grants)
+        return failed
 
     def _claim(self, tx: Tx, offers: Sequence[Offer], rules: Rules) -> list[list[Grant]]:
         return claim_each(tx, offers, self._farm.lease_seconds, rules)

@@ -12,7 +12,7 @@ from reelmill.master.farm import Farm
 from reelmill.master.gathering import Gathering
 from reelmill.service import PeriodicService
 from reelmill.store.attempts import SignOfLife, beat_all, find_garbage, report, say_goodbye
-from reelmill.store.nodes import count_present
+from reelmill.store.nodes import count_nodes
 
 log = structlog.get_logger()
 
@@ -20,6 +20,8 @@ _BEATS_PER_SECOND = 1_000
 """With so many nodes that this would be exceeded, each beats more rarely; but not so rarely that leases run out."""
 
 _LOOK_SECONDS = 5.0
+_REMEMBERED_SECONDS = 600.0
+"""After a farm has stood still, its nodes come back all at once: they count before they were heard."""
 
 
 class Settler(PeriodicService):
@@ -36,6 +38,7 @@ class Settler(PeriodicService):
         self._beat_pause = 0.0
 
     async def start(self) -> None:
+        await self.run_once()
         if not self._subscriptions:
             bus = self._farm.bus
             self._subscriptions = [
@@ -54,8 +57,8 @@ class Settler(PeriodicService):
 
     async def run_once(self) -> None:
         """Count the nodes, to tell them how often they should beat."""
-        now = self._farm.clock.now()
-        nodes = await self._farm.store.read(lambda tx: count_present(tx, now))
+        since = self._farm.clock.now() - _REMEMBERED_SECONDS
+        nodes = await self._farm.store.read(lambda tx: count_nodes(tx, since))
         self._beat_pause = min(nodes / _BEATS_PER_SECOND, self._farm.lease_seconds / 3)
 
     async def _hear_reports(self, reports: list[AttemptReport]) -> list[bool]:

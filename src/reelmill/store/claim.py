@@ -92,6 +92,7 @@ def claim_each(tx: Tx, offers: Sequence[Offer], lease_seconds: float, rules: Rul
     One that comes later has what those before it left: the order between them is exact.
     """
     tx.execute(_PROMOTE_DUE, {"now": rules.now})
+    offers = [offer.storable() for offer in offers]
     closed = find_closed(tx, [offer.node_id for offer in offers])
     able = [offer if offer.node_id not in closed else msgspec.structs.replace(offer, free_units=0) for offer in offers]
     chosen, waiting = _choose_and_take(tx, able, rules.now)
@@ -140,7 +141,11 @@ def _choose_and_take(tx: Tx, offers: Sequence[Offer], now: float) -> tuple[list[
 def _choose_each(tx: Tx, offers: Sequence[Offer], lost: AbstractSet[int], now: float) -> list[list[_Chosen]]:
     """The jobs to give to each, without those that are ``lost`` to another master."""
     lanes = ready_lanes(tx) if any(offer.free_units > 0 for offer in offers) else []
-    fitting = [[one.head.lane_id for one in lanes if can_run(offer.capabilities, one.needs)] for offer in offers]
+    able = [lanes if offer.free_units > 0 else [] for offer in offers]
+    fitting = [
+        [one.head.lane_id for one in some if can_run(offer.capabilities, one.needs)]
+        for offer, some in zip(offers, able, strict=True)
+    ]
     wanted = {lane_id for some in fitting for lane_id in some}
     lanes = [lane for lane in lanes if lane.head.lane_id in wanted]
     rooms = room_of_tenants(tx, {lane.needs.tenant for lane in lanes if lane.has_limit}, lock=True)

@@ -123,19 +123,19 @@ def list_nodes(tx: Tx, now: float) -> list[Node]:
     return sorted(found, key=lambda node: (node.status == "offline", node.name, -node.started_at))
 
 
-def count_present(tx: Tx, now: float) -> int:
-    """How many nodes are not offline."""
-    return tx.execute(select(func.count()).where(*_is_present(now))).scalar_one()
+def count_nodes(tx: Tx, heard_since: float) -> int:
+    """How many nodes have given a sign of life since then, and have not left."""
+    return tx.execute(select(func.count()).where(*_is_present(heard_since))).scalar_one()
 
 
 def present_capabilities(tx: Tx, now: float) -> list[Capabilities]:
     """What the nodes that are not offline can run; equal ones once."""
-    query = select(nodes.c.capabilities).where(*_is_present(now)).distinct()
+    query = select(nodes.c.capabilities).where(*_is_present(now - PRESENT_SECONDS)).distinct()
     return [_capabilities.decode(text) for text in tx.execute(query).scalars()]
 
 
-def _is_present(now: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return nodes.c.left_at.is_(None), nodes.c.last_seen >= now - PRESENT_SECONDS
+def _is_present(heard_since: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return nodes.c.left_at.is_(None), nodes.c.last_seen >= heard_since
 
 
 def _status(row: Row[Any], now: float) -> str:

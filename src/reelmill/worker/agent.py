@@ -53,6 +53,7 @@ from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_t
 log = structlog.get_logger()
 
 CLEAN_SECONDS = 60.0
+_CLEANED_AT_ONCE = 500
 _GARBAGE_AT_ONCE = 10_000
 """Of so many folders a master is asked in one word, which must fit on every bus."""
 _CLAIM_WAIT = 20.0
@@ -341,6 +342,7 @@ class Worker(Service):
         holding = [held.attempt.progress for held in self._held.values()]
         answer = await BEAT.ask(self._bus, Beat(self.node, holding), _BEAT_SECONDS)
         if answer is None:  # the fences are set: without a renewal they do their work
+            self._beats.pause_at_least(0)  # the fences are near: the next comes as soon as it may
             if asyncio.get_running_loop().time() - asked_at >= _BEAT_SECONDS:
                 self._beats.wake()
             return
@@ -370,6 +372,7 @@ class Worker(Service):
     async def _remove_garbage(self) -> None:
         """Remove the folders of attempts that are over."""
         left = [key for key in await self._depot.list_attempts() if key not in self._held]
+        left = random.sample(left, min(len(left), _CLEANED_AT_ONCE))  # thousands of nodes may share one folder
         some = random.sample(left, min(len(left), _GARBAGE_AT_ONCE))
         garbage = await GARBAGE.ask(self._bus, some, _ANSWER_SECONDS) if some else []
         for key in garbage or ():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from reelmill.domain.attempt import AttemptKey, Grant, UnpublishedOutput
 from reelmill.domain.failure import Failure
@@ -21,6 +22,9 @@ from reelmill.media.publish import (
     refuse_taken_output,
     remove_attempt,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Depot(Protocol):
@@ -81,6 +85,7 @@ class SharedFolder(Depot):
 
     def __init__(self, media_root: Path) -> None:
         self._root = media_root
+        self._trial: asyncio.Future[Any] | None = None
 
     @property
     def folder(self) -> Path:
@@ -125,7 +130,15 @@ class SharedFolder(Depot):
         return f"folder {self._root}"
 
     async def try_read(self, check: PlaceCheck) -> bytes:
-        return await asyncio.to_thread(read_asked, self._root, check.name)
+        return await self._try(read_asked, self._root, check.name)
 
     async def try_write(self, check: PlaceCheck, content: bytes) -> None:
-        await asyncio.to_thread(write_reply, self._root, check, content)
+        await self._try(write_reply, self._root, check, content)
+
+    async def _try(self, deed: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """One at a time: a share that hangs holds one thread for good, however often it is tried."""
+        while self._trial is not None and not self._trial.done():
+            await asyncio.wait({self._trial})
+        trial = asyncio.ensure_future(asyncio.to_thread(deed, *args, **kwargs))
+        self._trial = trial
+        return await asyncio.shield(trial)

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from reelmill.domain.chunk_request import Chunking, read_chunk
 from reelmill.domain.energy import Prices
 from reelmill.domain.label import check_labels, parse_labels
 from reelmill.domain.own_scenarios import read_scenarios
-from reelmill.domain.quantity import parse_retention, parse_size
+from reelmill.domain.quantity import parse_duration, parse_retention, parse_size
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.tenant import MOST_QUEUED
 from reelmill.domain.wrong_value import read_complaint
@@ -55,8 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``public_url`` is where workers on other machines reach the API; empty for where it listens. A worker without a
     ``media`` folder has it from the masters, and keeps up to ``cache_size`` of inputs. ``media_store`` is the s3://,
     gs:// or az:// URL of media in an object store, also when it was given as ``media``; ``media_endpoint`` the address
-    of one that speaks S3 and is not Amazon's. ``scenarios`` are tables
-    by their names, see `own_scenarios`. ``stream_hosts`` are names or patterns with commas between; empty for any.
+    of one that speaks S3 and is not Amazon's. Inputs that last more than ``chunk_above`` are encoded in chunks of about
+    ``chunk_length`` ("0": none are). ``scenarios`` are tables by their names, see `own_scenarios`. ``stream_hosts``
+    are names or patterns with commas between; empty for any.
     """
 
     master: str = DEFAULT_MASTER
@@ -89,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_queued: int = 5_000_000
     public_url: str = ""
     cache_size: str | int | float = "10GB"
+    chunk_above: str | int | float = "0"
+    chunk_length: str | int | float = "60s"
     scenarios: dict[str, Any] = {}
     media_store: str = ""
     media_endpoint: str = ""
@@ -122,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingsError(f"retention is {self.retention}; it must be 1m or longer, or forever")
         _ = self.min_free_bytes  # says what is wrong with it
         _ = self.cache_bytes
+        _ = self.chunking
         _ = self.own_scenarios
         _check_address("public-url", self.public_url, "http://farm.example:8080")
         _check_address("media-endpoint", self.media_endpoint, "http://store.example:9000")
@@ -162,6 +167,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return parse_size(str(self.cache_size))
         except ValueError as error:
             raise SettingsError(f"cache-size: {error}") from error
+
+    @property
+    def chunking(self) -> Chunking | None:
+        """How inputs are cut where a job does not say it; None: not at all."""
+        try:
+            above = parse_duration(str(self.chunk_above))
+            length = read_chunk("chunk-length", str(self.chunk_length))
+        except ValueError as error:
+            raise SettingsError(f"chunk-above: {error}") from error
+        except InvalidField as error:
+            raise SettingsError(str(error)) from error
+        return Chunking(length, above) if above else None
 
     @property
     def own_scenarios(self) -> dict[str, Scenario]:

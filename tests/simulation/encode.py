@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reelmill.domain.attempt import AttemptKey
-from reelmill.domain.job import Result
+from reelmill.domain.chunk import Chunk
+from reelmill.domain.job import Parameters, Result
 from reelmill.media.publish import hash_and_sync
 from reelmill.worker.attempt import Attempt
 from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.process import Ending, Exit
 from tests.simulation.loop import current_process
 
@@ -35,8 +37,26 @@ _SAYS: dict[str, tuple[int, str, Ending]] = {
 }
 
 
+PIECES = tuple(
+    Chunk(index=index, start=100 * index, end=100 * (index + 1) if index < 2 else None, seek=3.0 * index, seconds=3.0)
+    for index in range(3)
+)
+FILM = MediaInfo(
+    container="mp4", duration=9.0, codec="h264", width=640, height=360, fps=30.0, video_duration=9.0, frames=100
+)
+"""The input of every job that is encoded in chunks, and what is encoded of each of them."""
+
+
 class SimulatedProbe:
-    """There is nothing to probe."""
+    """Every file is the film, whose pieces are always the same."""
+
+    async def probe(self, _path: Path, *, count_frames: bool = False) -> MediaInfo:
+        """Nothing is opened."""
+        return FILM
+
+    async def cut(self, _path: Path, _cutting: object) -> tuple[Chunk, ...]:
+        """Where the film is cut."""
+        return PIECES
 
     async def start(self) -> None:
         """Nothing to prepare."""
@@ -96,7 +116,10 @@ class SimulatedEngine:
 
 
 class SimulatedAttempt(Attempt):
-    """The real one, but its output is believed to be what was asked for."""
+    """The real one, but its output is believed to be what was asked for, and no input is read."""
+
+    async def _look_at_input(self, parameters: Parameters) -> tuple[MediaInfo | None, Path | None]:
+        return (None, None) if parameters.input is None else (FILM, Path("/film.mp4"))
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
         sha256, size = await asyncio.to_thread(hash_and_sync, plan.output_path)

@@ -285,3 +285,13 @@ def test_a_project_adds_scenarios_to_those_of_the_user(places: Places) -> None:
     places.project.write_text("[scenarios.c]\nextends = 'd'")
     with pytest.raises(SettingsError, match=r"scenarios\.c\.extends: names an unknown scenario 'd'"):
         load_settings({})
+
+
+def test_long_inputs_are_cut_only_where_a_farm_says_so() -> None:
+    """Off by default; a length without sense names its setting."""
+    assert Settings().chunking is None
+    assert (60.0, 1800.0) == Settings(chunk_above="30m").chunking
+    with pytest.raises(SettingsError, match="chunk-above"):
+        Settings(chunk_above="long")
+    with pytest.raises(SettingsError, match="chunk-length"):
+        Settings(chunk_length="0.1s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from reelmill.domain.quantity import parse_duration
 from reelmill.domain.scenario import Scenario
@@ -12,21 +13,38 @@ FIELD = "parameters.chunk"
 LEAST_SECONDS, MOST_SECONDS = 1.0, 86_400.0
 
 
-def check_chunk(asked: float | str | None, source: str | None, scenario: Scenario, engine: str) -> float | None:
-    """The seconds of a chunk; None when the job is encoded in one. InvalidField when it cannot be cut."""
+class Chunking(NamedTuple):
+    """Chunks of about so many ``seconds`` for an input that lasts longer than ``above`` seconds (None: for any)."""
+
+    seconds: float
+    above: float | None = None
+
+
+def check_chunk(
+    asked: float | str | None, source: str | None, scenario: Scenario, engine: str, usual: Chunking | None
+) -> Chunking | None:
+    """How the job is cut, as asked, else as is ``usual`` for those that can be; None: not at all.
+
+    InvalidField when it was asked for and cannot be.
+    """
+    obstacle = _find_obstacle(source, scenario, engine)
     if asked is None:
-        return None
+        return usual if obstacle is None else None
     seconds = read_chunk(FIELD, asked)
+    if obstacle is not None:
+        raise InvalidField(FIELD, obstacle)
+    return Chunking(seconds)
+
+
+def _find_obstacle(source: str | None, scenario: Scenario, engine: str) -> str | None:
     if source is None:
-        raise InvalidField(FIELD, "needs an input: a test source is not cut; name one, or leave it out")
+        return "needs an input: a test source is not cut; name one, or leave it out"
     if engine == "gstreamer":
-        raise InvalidField(FIELD, "is done by the engine ffmpeg; leave out `engine`, or the chunk")
+        return "is done by the engine ffmpeg; leave out `engine`, or the chunk"
     if scenario.rate.mode == "two-pass":
-        advice = "use a scenario with one pass, or leave it out"
-        raise InvalidField(
-            FIELD, f"does not go with {scenario.name}, whose first pass looks at the whole film; {advice}"
-        )
-    return seconds
+        reason = f"does not go with {scenario.name}, whose first pass looks at the whole film"
+        return f"{reason}; use a scenario with one pass, or leave it out"
+    return None
 
 
 def read_chunk(field: str, asked: float | str) -> float:

@@ -43,9 +43,9 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     ``input`` and ``output`` are paths relative to the media root. Without an ``input`` the job is synthetic:
     the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
-    ``chunk`` seconds; ``piece`` is what one of those encodes of it. ``quality`` is measured behind the encode, of
-    every ``quality_sample``-th frame, and must reach ``quality_min`` on average.
-    With the ``output_mode`` rtmp there is no output: what is encoded is sent to ``rtmp_url`` in real time.
+    ``chunk`` seconds, if it lasts more than ``chunk_above`` (None: any); ``piece`` is what one of those encodes of it.
+    ``quality`` is measured behind the encode, of every ``quality_sample``-th frame, and must reach ``quality_min`` on
+    average. With the ``output_mode`` rtmp there is no output: what is encoded is sent to ``rtmp_url`` in real time.
     """
 
     duration: float | None = None
@@ -57,6 +57,7 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     overwrite: bool = False
     timeout: float | None = None
     chunk: float | None = None
+    chunk_above: float | None = None
     piece: Chunk | None = None
     quality: Metric | None = None
     quality_sample: int = 1

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from reelmill.domain.capability import Needs, with_feature
-from reelmill.domain.chunk_request import check_chunk
+from reelmill.domain.chunk_request import Chunking, check_chunk
 from reelmill.domain.container import container_of_name
 from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue, VerifyDepth
 from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
@@ -69,17 +69,26 @@ class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 def accept(
-    request: JobRequest, job_id: str, media_root: Path | None = None, stream_hosts: Collection[str] = ()
+    request: JobRequest,
+    job_id: str,
+    media_root: Path | None = None,
+    stream_hosts: Collection[str] = (),
+    chunking: Chunking | None = None,
 ) -> NewJob:
     """The checked job; InvalidField with the reason when the request makes no sense.
 
-    ``stream_hosts`` are the hosts with which the farm may stream; none at all for any.
+    ``stream_hosts`` are the hosts with which the farm may stream; none at all for any. An input is cut by ``chunking``
+    unless the request says something else.
     """
     try:
         scenario = find_scenario(request.scenario)
     except NotFound as error:
         raise InvalidField("scenario", str(error)) from None
     parameters = _check_parameters(request, scenario, job_id, media_root)
+    usual = chunking if parameters.output_mode == "file" else None
+    cut = check_chunk(request.parameters.chunk, parameters.input, scenario, request.engine, usual)
+    if cut is not None:
+        parameters = msgspec.structs.replace(parameters, chunk=cut.seconds, chunk_above=cut.above)
     _check_streaming(request, parameters, scenario, stream_hosts)
     check_tenant(request.tenant)
     check_labels("labels", request.labels)
@@ -87,7 +96,7 @@ def accept(
     node_labels = dict(sorted(request.node_labels.items()))
     encoder = scenario.encoder_needed(container_of_name(parameters.output or "") or scenario.usual_container)
     engine = _engine_for(request.engine, parameters)
-    if parameters.chunk is not None:
+    if cut is not None:
         engine, encoder = "ffmpeg", with_feature(scenario.codec, OPTIONS)
     if isinstance(request.confidence, str):
         check_plain("confidence", request.confidence, MOST_LABEL_CHARS)
@@ -146,7 +155,6 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
         quality_sample=asked.quality_sample,
         quality_min=asked.quality_min,
         verify=asked.verify,
-        chunk=check_chunk(asked.chunk, source, scenario, request.engine),
     )
 
 

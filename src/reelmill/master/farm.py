@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from reelmill.bus.protocol import Bus, Departures
 from reelmill.clock import Clock
+from reelmill.domain.chunk_request import Chunking
 from reelmill.domain.retry import RetryPolicy
 from reelmill.errors import Unavailable
 from reelmill.master.metrics import Metrics
@@ -37,6 +38,7 @@ class Gate(NamedTuple):
 class Farm(NamedTuple):
     """One farm as its master sees it. ``lease_seconds`` is how long a worker may be silent.
 
+    Inputs are cut into chunks by ``chunking`` where a job does not say how.
     ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number. Without a
     ``gate`` the farm is one process. Media are below the ``media_root``, or in ``objects`` when there are any.
     ``stream_hosts`` are those with which jobs may stream; none at all for any.
@@ -53,6 +55,7 @@ class Farm(NamedTuple):
     metrics: Metrics
     max_queued: int | None = None
     stream_hosts: tuple[str, ...] = ()
+    chunking: Chunking | None = None
     gate: Gate | None = None
     objects: Objects | None = None
 

@@ -77,6 +77,7 @@ class Master(Service):
             metrics=Metrics(),
             max_queued=settings.max_queued or None,
             stream_hosts=tuple(host.strip() for host in settings.stream_hosts.split(",") if host.strip()),
+            chunking=settings.chunking,
             gate=gate,
             objects=objects,
         )

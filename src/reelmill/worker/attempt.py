@@ -241,8 +241,8 @@ class Attempt:
         return process
 
     def _account(self, result: Result, mark: Mark | None) -> Result:
-        """The result with what the encode and the measurement used since the mark."""
-        if self._meter is None or mark is None:
+        """The result with what the encode and the measurement used since the mark; of a join, its chunks say theirs."""
+        if self._meter is None or mark is None or self.grant.chunk_plan is not None:
             return result
         cpu_seconds, seconds = result.cpu_seconds, result.encode_seconds
         if result.quality is not None:

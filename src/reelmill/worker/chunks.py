@@ -55,6 +55,8 @@ async def choose_chunks(grant: Grant, plan: EncodePlan, probe: Probe) -> tuple[C
     seconds, source = grant.parameters.chunk, plan.source
     if seconds is None or grant.chunk_plan is not None or source is None or plan.input_path is None:
         return ()
+    if plan.duration <= (grant.parameters.chunk_above or 0.0):
+        return ()
     if grant.engine != "ffmpeg" or source.container not in CAN_BE_CUT or plan.deinterlace != "none":
         return ()
     length = plan.duration if plan.video_duration is None else plan.video_duration

@@ -7,6 +7,7 @@ import pytest
 
 from reelmill.domain.capability import Needs
 from reelmill.domain.chunk import Chunk, ChunkPlan, chunk_id, chunk_path, parent_of, plan_folder, read_plan_folder
+from reelmill.domain.chunk_request import Chunking
 from reelmill.domain.media_path import check_media_path, is_chunk_path
 from reelmill.domain.request import JobRequest, accept
 from reelmill.errors import InvalidField
@@ -72,3 +73,14 @@ def test_what_cannot_be_cut_is_refused(request_: JobRequest, said: str) -> None:
     with pytest.raises(InvalidField, match=said) as caught:
         accept(request_, PARENT)
     assert "parameters.chunk" == caught.value.field
+
+
+def test_a_farm_may_cut_long_inputs_by_itself() -> None:
+    """Those that can be cut and say nothing else; the length is known to the worker only."""
+    usual = Chunking(60.0, 1800.0)
+    plain = accept(asked(input="a.mp4"), PARENT, chunking=usual)
+    assert (60.0, 1800.0, "ffmpeg") == (plain.parameters.chunk, plain.parameters.chunk_above, plain.engine)
+    own = accept(asked(input="a.mp4", chunk=30), PARENT, chunking=usual)
+    assert (30.0, None) == (own.parameters.chunk, own.parameters.chunk_above)
+    for not_cut in (asked(), asked(engine="gstreamer", input="a.mp4")):
+        assert accept(not_cut, PARENT, chunking=usual).parameters.chunk is None

@@ -173,7 +173,8 @@ def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None
 
 
 def _accept(farm: Farm, asked: JobRequest) -> NewJob:
-    job = accept(asked, new_id(), farm.local_root, farm.stream_hosts)
+    chunking = None if farm.objects is not None else farm.chunking
+    job = accept(asked, new_id(), farm.local_root, farm.stream_hosts, chunking)
     if job.parameters.chunk is not None and farm.objects is not None:
         raise InvalidField("parameters.chunk", "needs media in a folder of the masters, not in an object store")
     return job

@@ -14,6 +14,7 @@ import typer.main
 from reelmill.bus.memory import MemoryBus
 from reelmill.cli.commands import app
 from reelmill.clock import SystemClock
+from reelmill.domain.ladder import Ladder
 from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.picture import Picture
 from reelmill.domain.rate_control import RateControl
@@ -77,10 +78,10 @@ def test_the_examples_of_the_workload_page_are_read(tmp_path: Path) -> None:
 def test_the_scenarios_of_the_docs_are_scenarios() -> None:
     """docs/renditions.md names each field, and its example is one that a master takes."""
     page = (ROOT / "docs" / "renditions.md").read_text()
-    [example] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    own = read_scenarios(tomllib.loads(example)["scenarios"])
-    assert ["archive", "archive-small", "social"] == list(own)
-    groups = {"rate": RateControl, "picture": Picture, "audio": Sound}
+    examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    own = read_scenarios(tomllib.loads("".join(examples))["scenarios"])
+    assert ["small-ladder", "archive", "archive-small", "social"] == list(own)
+    groups = {"rate": RateControl, "picture": Picture, "audio": Sound, "ladder": Ladder}
     fields = [name for name in Scenario.__struct_fields__ if name not in ("name", *groups)]
     fields += [f"{group}.{name}" for group, kind in groups.items() for name in kind.__struct_fields__]
     assert [] == [name for name in fields if f"`{name}`" not in page]

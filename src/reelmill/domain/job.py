@@ -70,12 +70,33 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.output_mode == "rtmp"
 
 
+class OutputFile(msgspec.Struct, frozen=True):
+    """One file of an output that is a folder; ``sha256`` in hex."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class Rendition(msgspec.Struct, frozen=True):
+    """One rung of a ladder as it was verified; ``bitrate`` and ``peak_bitrate`` (of one segment) in bit/s."""
+
+    name: str
+    width: int
+    height: int
+    frames: int
+    bitrate: int
+    peak_bitrate: int
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What was verified of the one output that counts. ``duration`` and ``encode_seconds`` in seconds.
 
     ``speed`` is media seconds per second of encoding. Energy and cost are None where nobody can know them.
     Of a ``stream`` there is no file to hash: ``output`` is the URL
-    it was sent to, ``size_bytes`` what was sent, and all else what was encoded.
+    it was sent to, ``size_bytes`` what was sent, and all else what was encoded. A ladder's output is a folder of
+    ``files``, with ``renditions`` from the largest on; its ``sha256`` is that of the list of its files, and the rest
+    tells of the largest rendition.
     """
 
     output: str
@@ -106,6 +127,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """As the engine calls it; None in results of versions that did not say."""
     fallback: str | None = None
     """Why neither the first engine nor the first encoder of the attempt made it; None when it did."""
+    files: tuple[OutputFile, ...] = ()
+    renditions: tuple[Rendition, ...] = ()
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from reelmill.domain.capability import CODECS
+from reelmill.domain.ladder import Ladder, Rung
 from reelmill.domain.picture import Picture
 from reelmill.domain.quantity import parse_bitrate
 from reelmill.domain.rate_control import RateControl
@@ -26,6 +27,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "rate": RateControl.__struct_fields__,
     "picture": Picture.__struct_fields__,
     "audio": Sound.__struct_fields__,
+    "ladder": Ladder.__struct_fields__,
 }
 _Table = dict[str, Any]
 
@@ -93,12 +95,22 @@ def _read_table(place: str, written: object) -> _Table:
         if group in table:
             table[group] = _with_known_keys(f"{place}.{group}", table[group], fields)
             _read_bitrate(f"{place}.{group}", table[group], "bitrate")
+    rungs: object = table.get("ladder", {}).get("rungs")
+    if isinstance(rungs, list):  # anything else is refused when it is read as rungs
+        spots = [(f"{place}.ladder.rungs.{number}", rung) for number, rung in enumerate(cast(list[object], rungs))]
+        table["ladder"]["rungs"] = [_read_rung(spot, rung) for spot, rung in spots]
     for key in ("bitrate", "bitrate_low", "bitrate_high"):
         _read_bitrate(place, table, key)
     if "bitrate" in table:
         rate = table.pop("bitrate")
         table = {"bitrate_low": rate, "bitrate_high": rate, **table}
     return table
+
+
+def _read_rung(place: str, written: object) -> _Table:
+    rung = _with_known_keys(place, written, Rung.__struct_fields__)
+    _read_bitrate(place, rung, "bitrate")
+    return rung
 
 
 def _with_known_keys(place: str, written: object, known: Sequence[str]) -> _Table:
@@ -123,7 +135,7 @@ def _build(place: str, name: str, own: _Table, base: Scenario | None) -> Scenari
     """What is inherited with what is changed; a preset and a cost that no longer fit are chosen anew."""
     values: _Table = {} if base is None else msgspec.to_builtins(base)
     for key, value in own.items():
-        values[key] = {**values.get(key, {}), **value} if key in _GROUPS else value
+        values[key] = {**(values.get(key) or {}), **value} if key in _GROUPS else value
     if own.get("rate", {}).get("mode") in ("bitrate", "two-pass") and "crf" not in own["rate"]:
         values["rate"].pop("crf", None)  # what was inherited means nothing any more
     values["name"] = name
@@ -136,6 +148,11 @@ def _build(place: str, name: str, own: _Table, base: Scenario | None) -> Scenari
         wrong = read_complaint(str(error))
         advice = "; give it, or say which scenario this one `extends`" if "missing" in wrong.message else ""
         raise InvalidField(f"{place}.{wrong.path}".rstrip("."), wrong.message + advice) from None
+    if found.ladder is not None and found.ladder.rungs and "ladder" in own:
+        top, bitrate = found.ladder.rungs[0], found.ladder.bitrate
+        found = msgspec.structs.replace(
+            found, width=top.width, height=top.height, bitrate_low=bitrate, bitrate_high=bitrate
+        )
     is_as_large = base is not None and _work(found) == _work(base)
     if "cost" not in own and not is_as_large and found.codec in CODECS:
         found = msgspec.structs.replace(found, cost=max(1, usual_cost(found)))
@@ -148,4 +165,4 @@ def _build(place: str, name: str, own: _Table, base: Scenario | None) -> Scenari
 
 def _work(scenario: Scenario) -> tuple[object, ...]:
     """What a scenario's cost depends on."""
-    return scenario.width, scenario.height, scenario.codec
+    return scenario.width, scenario.height, scenario.codec, scenario.ladder

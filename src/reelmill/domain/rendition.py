@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import msgspec
 
 from reelmill.domain.capability import CODECS
 from reelmill.domain.container import CONTAINERS, SUFFIXES, container_of_name
+from reelmill.domain.ladder import check_ladder
 from reelmill.domain.picture import MOST_FPS, check_picture
 from reelmill.domain.quantity import format_bitrate
 from reelmill.domain.rate_control import check_rate_control
@@ -17,6 +20,7 @@ LEAST_SIDE, MOST_SIDE, MOST_PIXELS = 16, 8192, 33_177_600
 _BITRATES = (10_000, 500_000_000)
 _MOST_COST = 4096
 _MOST_KEYFRAME_SECONDS = 30.0
+_NO_FOLDERS = (*SUFFIXES, ".m3u8", ".mpd")
 _X26X_PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"),
 )
@@ -48,11 +52,35 @@ def check_scenario(scenario: Scenario) -> None:
     check_rate_control("rate", scenario.rate, scenario.codec)
     check_picture("picture", scenario.picture, scenario.pixel_format)
     _check_container(scenario)
+    if scenario.ladder is not None:
+        check_ladder("ladder", scenario.ladder, scenario.codec, scenario.keyframe_seconds)
+        _check_with_ladder(scenario)
+
+
+def _check_with_ladder(scenario: Scenario) -> None:
+    """What players of ladders do not take, or what one encode of all rungs cannot do."""
+    assert scenario.ladder is not None
+    top = scenario.ladder.rungs[0]
+    for field, is_good, reason in (
+        ("width", (scenario.width, scenario.height) == (top.width, top.height), "must be that of the largest rung"),
+        ("container", scenario.container in (None, "mp4"), "of a ladder is mp4: its segments are fragments of it"),
+        ("rate.mode", scenario.rate.mode in ("bitrate", "capped-crf"), "of a ladder is 'bitrate' or 'capped-crf'"),
+        ("audio.codec", scenario.audio.codec in ("auto", "aac", "none"), "of a ladder is 'aac', or 'none'"),
+        ("subtitles", scenario.subtitles == "none", "are not kept in a ladder"),
+        ("bitrate_low", scenario.bitrate_low == scenario.ladder.bitrate, "of a ladder is that of all its rungs"),
+        ("bitrate_high", scenario.bitrate_high == scenario.ladder.bitrate, "of a ladder is that of all its rungs"),
+    ):
+        if not is_good:
+            raise InvalidField(field, reason)
 
 
 def check_output(field: str, scenario: Scenario, output: str) -> None:
     """InvalidField of that ``field`` when an output of that name cannot hold what the scenario makes."""
     found = container_of_name(output)
+    if scenario.ladder is not None:
+        if PurePath(output).suffix.lower() in _NO_FOLDERS:
+            raise InvalidField(field, f"{output!r} is the name of a file, and {scenario.name} makes a folder")
+        return
     if found is None:
         raise InvalidField(field, f"{output!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if scenario.container not in (None, found.name):

@@ -133,6 +133,8 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
     bitrate = scenario.bitrate_default
     if asked.bitrate is not None:
         bitrate = _check_bitrate(asked.bitrate, scenario)
+    if scenario.ladder is not None:
+        _check_for_ladder(asked, scenario)
     duration = _check_seconds("parameters.duration", asked.duration)
     check_quality(asked.quality, asked.quality_sample, asked.quality_min)
     source = None
@@ -156,6 +158,18 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
         quality_min=asked.quality_min,
         verify=asked.verify,
     )
+
+
+def _check_for_ladder(asked: RequestedParameters, scenario: Scenario) -> None:
+    for name, wanted, why in (
+        ("overwrite", asked.overwrite, "a folder cannot be replaced in one step; name another output"),
+        ("output_mode", asked.output_mode != "file", "a stream carries one rendition"),
+        ("verify", asked.verify != "ends", "of each rendition the ends are decoded; leave it out"),
+        ("chunk", asked.chunk is not None, "its pieces could not be joined again; leave it out"),
+        ("quality", asked.quality is not None, "it compares one picture with its source; ask it of a single rendition"),
+    ):
+        if wanted:
+            raise InvalidField(f"parameters.{name}", f"is not done for {scenario.name}: {why}")
 
 
 def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scenario, hosts: Collection[str]) -> None:
@@ -182,7 +196,7 @@ def _engine_for(asked: EngineChoice, parameters: Parameters) -> EngineChoice:
 def _choose_output(
     asked: str | None, source: str | None, scenario: Scenario, job_id: str, media_root: Path | None
 ) -> str:
-    suffix = scenario.usual_container.suffix
+    suffix = scenario.usual_container.suffix if scenario.ladder is None else ""
     if asked is None and source is None:
         return f"outputs/{job_id}{suffix}"  # all of our own making
     if asked is None:
@@ -197,7 +211,8 @@ def _choose_output(
 
 def _check_bitrate(asked: int | str, scenario: Scenario) -> int:
     if not scenario.follows_bitrate:
-        reason = f"has no meaning with {scenario.name}, which is encoded at constant quality; leave it out"
+        why = "is encoded at constant quality" if scenario.ladder is None else "has a bitrate for each of its rungs"
+        reason = f"has no meaning with {scenario.name}, which {why}; leave it out"
         raise InvalidField("parameters.bitrate", reason)
     try:
         bitrate = parse_bitrate(asked) if isinstance(asked, str) else asked

@@ -15,6 +15,7 @@ import msgspec
 
 from reelmill.domain.capability import with_feature
 from reelmill.domain.container import CONTAINERS, Container, ContainerName
+from reelmill.domain.ladder import Ladder, LadderFormat, Rung
 from reelmill.domain.picture import Picture, PixelFormat
 from reelmill.domain.rate_control import RateControl
 from reelmill.domain.sound import Sound
@@ -31,6 +32,7 @@ class Scenario(msgspec.Struct, frozen=True):
     ``bitrate_low`` and ``bitrate_high`` (bit/s) are the usual range, from which load tests draw. ``cost`` is in CPU
     units: how many cores the encoder gets and how much room a node must have. ``container`` None leaves it to the
     output's name. ``subtitles`` keeps the source's text tracks. There is a key frame every ``keyframe_seconds``.
+    With a ``ladder`` the output is a folder of several sizes, of which ``width`` x ``height`` is the largest.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Scenario(msgspec.Struct, frozen=True):
     audio: Sound = Sound()
     subtitles: Literal["none", "keep"] = "none"
     keyframe_seconds: float = 2.0
+    ladder: Ladder | None = None
 
     @property
     def bitrate_limits(self) -> tuple[int, int]:
@@ -63,13 +66,15 @@ class Scenario(msgspec.Struct, frozen=True):
     @property
     def follows_bitrate(self) -> bool:
         """Whether a job may ask for a bitrate of its own."""
-        return self.rate.follows_bitrate
+        return self.rate.follows_bitrate and self.ladder is None
 
     def encoder_needed(self, container: Container) -> str:
         """What an engine must be able to do, as `Needs.codec` says it: the codec, and whether more than a plain one.
 
         Plain are the built-in scenarios in the containers that every version knows.
         """
+        if self.ladder is not None:
+            return with_feature(self.codec, LADDER)
         is_plain = container.name in _PLAIN_CONTAINERS and CATALOGUE.get(self.name) == self
         return self.codec if is_plain else with_feature(self.codec, OPTIONS)
 
@@ -81,6 +86,9 @@ class Scenario(msgspec.Struct, frozen=True):
 
 OPTIONS = "options"
 """The feature of engines that do all that a scenario may ask of one file beyond size, rate, codec and bitrate."""
+
+LADDER = "ladder"
+"""The feature of engines that make several renditions of one decode."""
 
 _PLAIN_CONTAINERS = ("mp4", "mkv")
 
@@ -109,6 +117,30 @@ def _build() -> dict[str, Scenario]:
 
 
 CATALOGUE: Mapping[str, Scenario] = MappingProxyType(_build())
+_RUNGS = (
+    Rung(1920, 1080, 5 * _M),
+    Rung(1280, 720, 2_800_000),
+    Rung(854, 480, 1_200_000),
+)
+
+
+def _ladder(format: LadderFormat) -> Scenario:  # noqa: A002  as the field is called
+    ladder = Ladder(format, _RUNGS)
+    cost = sum(units for _, height, _, _, units in _SIZES.values() if height in {rung.height for rung in _RUNGS})
+    return Scenario(
+        f"ladder-{format}",
+        *(ladder.rungs[0].width, ladder.rungs[0].height, 30, "h264"),
+        *(ladder.bitrate, ladder.bitrate, _PRESET["h264"], cost),
+        container="mp4",
+        picture=Picture(frame_rate="cap"),
+        audio=Sound("aac", bitrate=128_000, channels=2),
+        ladder=ladder,
+    )
+
+
+LADDERS: Mapping[str, Scenario] = MappingProxyType({one.name: one for one in (_ladder("hls"), _ladder("dash"))})
+"""Built in too, and never drawn by `random`: the same seed must go on to give the same jobs."""
+
 _BY_LOWER_NAME = {
     spelling: scenario
     for name, scenario in CATALOGUE.items()
@@ -128,12 +160,12 @@ def use_scenarios(own: Mapping[str, Scenario]) -> None:
 
 def known_scenarios() -> dict[str, Scenario]:
     """All that this process knows, by name."""
-    return {**CATALOGUE, **_own}
+    return {**CATALOGUE, **LADDERS, **_own}
 
 
 def find_built_in(name: str) -> Scenario | None:
     """The built-in scenario of that name, in any case and with 2160p for 4K."""
-    return CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower())
+    return CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower()) or LADDERS.get(name.lower())
 
 
 def find_scenario(name: str) -> Scenario:
@@ -158,8 +190,14 @@ def usual_preset(codec: object) -> str:
 
 
 def usual_cost(scenario: Scenario) -> int:
-    """CPU units by the size of the picture and the codec, as the built-in scenarios have it."""
-    pixels = scenario.width * scenario.height
+    """CPU units by the size of the pictures and the codec, as the built-in scenarios have it."""
+    sizes = [(scenario.width, scenario.height)]
+    if scenario.ladder is not None:
+        sizes = [(rung.width, rung.height) for rung in scenario.ladder.rungs]
+    return math.ceil(sum(_units(width * height) for width, height in sizes) * _COST_FACTOR[scenario.codec])
+
+
+def _units(pixels: int) -> float:
     by_size = sorted((width * height, units) for width, height, _, _, units in _SIZES.values())
     most, units = next(((size, units) for size, units in by_size if pixels <= size), by_size[-1])
-    return math.ceil(units * max(1.0, pixels / most) * _COST_FACTOR[scenario.codec])
+    return units * max(1.0, pixels / most)

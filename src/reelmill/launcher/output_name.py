@@ -32,7 +32,7 @@ class OutputName:
                 raise InvalidField(TO, unknown_name("field", field, FIELDS) + f"; there are {', '.join(FIELDS)}")
             if conversion or (form and not (field == "n" and form.isdecimal())):
                 raise InvalidField(TO, f"only {{n}} takes a width, such as {{n:05}}, not {{{field}}}")
-        if PurePosixPath(template).suffix.lower() not in SUFFIXES:
+        if PurePosixPath(template).suffix.lower() not in (*SUFFIXES, ""):  # without one it is a ladder's folder
             raise InvalidField(TO, f"{template[:200]!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
         self.template = template
 

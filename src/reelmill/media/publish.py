@@ -23,11 +23,16 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import CHUNKS_FOLDER, PRIVATE_FOLDER, check_media_path, is_chunk_path, resolve
 from reelmill.errors import InvalidField
 from reelmill.media.failed import AttemptFailed
+from reelmill.media.folder_output import FILE_LIST, is_sealed
 
 log = structlog.get_logger()
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-Muxer = Literal["mp4", "matroska", "webm", "mpegts"]
+Muxer = Literal["mp4", "matroska", "webm", "mpegts", "tar"]
+"""What an attempt leaves; ``tar`` is a folder, packed for its way."""
+
+_FOLDER = "output"
+_PACKED = "output.tar"
 
 
 class PublishError(AttemptFailed):
@@ -41,18 +46,22 @@ def attempt_folder(media_root: Path, key: AttemptKey) -> Path:
 
 def attempt_output(folder: Path, container: str) -> Path:
     """The file that an attempt encodes into its folder."""
-    return folder / f"output{BY_MUXER[container].suffix}"
+    return folder / (_PACKED if container == "tar" else f"output{BY_MUXER[container].suffix}")
 
 
 def container_of(output: Path) -> Muxer:
     """What kind of file an attempt has encoded there."""
+    if output.name == _PACKED:
+        return "tar"
     found = container_of_name(output.name)
     return "mp4" if found is None else cast("Muxer", found.muxer)
 
 
 def find_attempt_output(media_root: Path, key: AttemptKey) -> Path:
-    """The file that an attempt, perhaps of another worker, encoded; where it would be when there is none."""
+    """The file or folder that an attempt, perhaps of another worker, encoded; where it would be when there is none."""
     folder = attempt_folder(media_root, key)
+    if (folder / _FOLDER / FILE_LIST).exists():  # its list is the last that is written there
+        return folder / _FOLDER
     outputs = [folder / f"output{suffix}" for suffix in SUFFIXES]
     return next((output for output in outputs if output.exists()), outputs[0])
 
@@ -109,7 +118,9 @@ def publish(output: Path, media_root: Path, relative: str, sha256: str, *, overw
     """
     try:
         target = _prepare_target(media_root, relative)
-        if overwrite:
+        if output.is_dir():
+            _place_folder(output, target, sha256)
+        elif overwrite:
             _replace(output, target, sha256)
         else:
             _place(output, target, sha256)
@@ -188,6 +199,25 @@ def _place(output: Path, target: Path, sha256: str) -> None:
     output.unlink(missing_ok=True)
 
 
+def _place_folder(output: Path, target: Path, sha256: str) -> None:
+    """In one step, whole or not at all. A folder in which there is something is never replaced by a rename."""
+    try:
+        if target.is_symlink():  # which a rename would replace, or follow
+            raise _exists(target)
+        output.rename(target)
+    except (FileExistsError, NotADirectoryError) as error:
+        if not is_sealed(target, sha256):
+            raise _exists(target) from error
+    except FileNotFoundError:
+        if not is_sealed(target, sha256):
+            raise _lost() from None
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        if not is_sealed(target, sha256):
+            raise _exists(target) from None
+
+
 def _place_without_links(output: Path, target: Path) -> None:
     """For file systems without hard links: reserve the name with an empty file, which the rename replaces."""
     try:
@@ -210,6 +240,8 @@ def _is_same(output: Path, target: Path) -> bool:
 
 def _is_published(target: Path, sha256: str) -> bool:
     try:
+        if stat.S_ISDIR(target.lstat().st_mode):
+            return is_sealed(target, sha256)
         if not stat.S_ISREG(target.lstat().st_mode):
             return False
         with target.open("rb") as file:

@@ -13,6 +13,7 @@ import msgspec
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.errors import Conflict
+from reelmill.media.folder_output import unpack
 from reelmill.media.publish import (
     Muxer,
     attempt_folder,
@@ -44,12 +45,18 @@ def open_attempt(media_root: Path, key: AttemptKey) -> None:
 
 def received(media_root: Path, key: AttemptKey) -> int:
     """How many bytes of the output are there."""
-    for path in (find_attempt_output(media_root, key), attempt_folder(media_root, key) / _PART):
+    for path in (_whole(media_root, key), attempt_folder(media_root, key) / _PART):
         try:
             return path.stat().st_size
         except FileNotFoundError:
             continue
     return 0
+
+
+def _whole(media_root: Path, key: AttemptKey) -> Path:
+    """The output as it was sent: of a folder, what it was packed into."""
+    packed = attempt_output(attempt_folder(media_root, key), "tar")
+    return packed if packed.exists() else find_attempt_output(media_root, key)
 
 
 def write_piece(media_root: Path, key: AttemptKey, offset: int, piece: bytes) -> None:
@@ -81,7 +88,7 @@ def complete(media_root: Path, key: AttemptKey, said: WholeOutput) -> None:
     folder = attempt_folder(media_root, key)
     part, output = folder / _PART, attempt_output(folder, said.container)
     try:
-        there = find_attempt_output(media_root, key)
+        there = _whole(media_root, key)
         if there.exists() or not part.exists():  # what is whole may be settled by now, and is not changed any more
             _check(there, said)
             return
@@ -89,6 +96,8 @@ def complete(media_root: Path, key: AttemptKey, said: WholeOutput) -> None:
             raise Conflict(f"{part.stat().st_size} of {said.size} bytes are here; send the others", code="incomplete")
         _check(part, said)
         part.rename(output)
+        if said.container == "tar":
+            unpack(output)
         sync_folder(folder)
         sync_folder(folder.parent)
     except OSError as error:

@@ -18,6 +18,7 @@ from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Split, Start
 from reelmill.domain.quality import Quality, judge
 from reelmill.media.failed import AttemptFailed
+from reelmill.media.folder_output import seal
 from reelmill.media.publish import attempt_output, hash_and_sync
 from reelmill.worker.chunks import (
     as_piece,
@@ -37,6 +38,7 @@ from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
 from reelmill.worker.fallback import describe_fallback, lets_another_try, ways_to_encode
+from reelmill.worker.ladder_output import finish_ladder
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
@@ -136,7 +138,10 @@ class Attempt:
         folder = await depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
         plan = make_plan(without_tracks(self.grant), source, input_path, folder / "output")
-        plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
+        if plan.is_ladder:
+            plan.output_path.mkdir()
+        else:
+            plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
         plan = as_piece(plan, parameters.piece)
         chunks = await choose_chunks(self.grant, plan, self._workshop.probe)
         if chunks:
@@ -207,7 +212,8 @@ class Attempt:
 
     async def _run(self, engine: Engine, plan: EncodePlan, limit: float) -> Exit:
         argv = engine.command(plan)
-        process = self._make_process(argv, limit, follow(engine, plan, self._note))
+        cwd = plan.output_path if plan.is_ladder else None
+        process = self._make_process(argv, limit, follow(engine, plan, self._note), cwd)
         ended = await process.run()
         self._keep_log(argv, ended)
         if ended.ending == "killed":
@@ -292,11 +298,24 @@ class Attempt:
         self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed, reading.eta)
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
+        if plan.is_ladder:
+            return await self._verify_ladder(plan, ended, target)
         info = await self._workshop.probe.probe(plan.output_path, count_frames=True)
         failure = verify_piece(plan, info) or verify(expected(plan, info), info) or verify_join(plan, info)
         if failure is not None:
             raise AttemptFailed(failure)
         sha256, size = await asyncio.to_thread(hash_and_sync, plan.output_path)
+        return self._result(plan, info, ended, target, sha256, size)
+
+    async def _verify_ladder(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
+        made = await finish_ladder(plan, self._workshop.probe)
+        files, sha256 = await asyncio.to_thread(seal, plan.output_path)
+        audio = () if made.sound is None else made.sound.audio_codecs
+        info = msgspec.structs.replace(made.top, audio_codecs=audio)
+        result = self._result(plan, info, ended, target, sha256, sum(file.size_bytes for file in files))
+        return msgspec.structs.replace(result, files=tuple(files), renditions=tuple(made.renditions))
+
+    def _result(self, plan: EncodePlan, info: MediaInfo, ended: Exit, target: str, sha256: str, size: int) -> Result:
         encode_seconds, cpu_seconds = with_chunks(self.grant, ended)
         return Result(
             output=target,

@@ -22,6 +22,7 @@ from reelmill.domain.media_path import is_chunk_path
 from reelmill.domain.place import PlaceCheck
 from reelmill.errors import StartupError
 from reelmill.media.failed import AttemptFailed
+from reelmill.media.folder_output import pack
 from reelmill.media.publish import (
     container_of,
     create_attempt,
@@ -160,6 +161,13 @@ class HttpDepot(Depot):
         return base64.b64decode(digest).hex()
 
     async def deliver(self, key: AttemptKey, output: Path, sha256: str, size: int) -> None:
+        packed = await asyncio.to_thread(pack, output)
+        if packed != output:
+            if await self._master.ask(key, _leads_to_store):  # of a farm that had a folder when it took the job
+                message = "The output is a folder, and the media of this farm are objects; ask for single renditions."
+                raise AttemptFailed(Failure("user_error", "output_is_folder", message))
+            output = packed
+            sha256, size = await asyncio.to_thread(hash_and_sync, packed)
         said = WholeOutput(container=container_of(output), size=size, sha256=sha256)
         offset, corrupted = 0, 0
         while corrupted < _TRIES:

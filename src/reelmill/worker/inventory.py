@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from reelmill.domain.capability import CODECS, Capabilities
-from reelmill.domain.scenario import OPTIONS
+from reelmill.domain.scenario import LADDER, OPTIONS
 from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import Engine
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
@@ -103,7 +103,7 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     encoders = working_encoders(trials)
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
     engines = {"ffmpeg": list(encoders)} if encoders else {}
-    features = {"ffmpeg": [OPTIONS, *in_hardware.values()]} if encoders else {}
+    features = {"ffmpeg": [OPTIONS, LADDER, *in_hardware.values()]} if encoders else {}
     if gstreamer is not None and gstreamer.encoders:
         engines["gstreamer"] = list(gstreamer.encoders)
     capabilities = Capabilities(units, engines, dict(labels or {}), features=features)

@@ -33,7 +33,8 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     ``sar`` is the shape of a pixel, ``rotation`` how many degrees a player turns the picture. ``interlaced`` is that of
     the first picture, ``audio_channels`` are those of each audio stream (0: it does not say).
     When frames were counted, ``unevenness`` is by how many seconds at most a picture is off an even rate, and ``setup``
-    the hash of what its encoder says of itself once: equal when pictures of two files can follow each other.
+    the hash of what its encoder says of itself once: equal when pictures of two files can follow each other;
+    ``key_frames`` stands for which pictures are key frames.
     """
 
     container: str
@@ -56,6 +57,7 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     """False when frames were counted and the first or the last pictures could not be decoded."""
     unevenness: float | None = None
     setup: str = ""
+    key_frames: str = ""
 
     @property
     def is_hdr(self) -> bool:

@@ -83,6 +83,13 @@ class Probe(Service):
             raise ProbeError(reply.failure or _CRASHED)
         return reply.info
 
+    async def probe_sound(self, path: Path) -> MediaInfo:
+        """The same of a file that has sound and no picture: sizes and rates are 0."""
+        reply = await self._ask_twice({"path": os.fsencode(path), "sound_only": True}, self._timeout)
+        if reply.info is None:
+            raise ProbeError(reply.failure or _CRASHED)
+        return reply.info
+
     async def cut(self, path: Path, cutting: Cutting) -> tuple[Chunk, ...]:
         """The chunks in which the file at ``path`` may be encoded; ProbeError as for `probe`."""
         reply = await self._ask_twice({"path": os.fsencode(path), "cutting": cutting}, _CUTTING_SECONDS)

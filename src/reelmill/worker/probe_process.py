@@ -64,6 +64,7 @@ class ProbeRequest(msgspec.Struct, frozen=True):
     count_frames: bool = False
     cutting: Cutting | None = None
     """How to cut it into chunks, instead of telling what it is."""
+    sound_only: bool = False
 
 
 class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,6 +80,7 @@ class _Pictures(NamedTuple):
 
     frames: int
     seconds: float
+    key_frames: str
     unevenness: float | None = None
 
 
@@ -125,7 +127,7 @@ def answer(request: ProbeRequest) -> ProbeReply:
         with _open(path) as container:
             if request.cutting is not None:
                 return _cut(container, request.cutting)
-            reply = _look(container, path, request.count_frames)
+            reply = _listen(container) if request.sound_only else _look(container, path, request.count_frames)
         if reply.info is not None and reply.info.container == "matroska" and _is_webm(path):
             reply = ProbeReply(msgspec.structs.replace(reply.info, container="webm"))
         if reply.failure == input_failure.INVALID and _claims_too_many_pixels(path):
@@ -200,6 +202,7 @@ def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeRepl
         interlaced=first.interlaced,
         ends_decode=decodes,
         unevenness=None if pictures is None else pictures.unevenness,
+        key_frames="" if pictures is None else pictures.key_frames,
         setup=hashlib.sha256(context.extradata or b"").hexdigest() if count_frames else "",
     )
     return ProbeReply(info=info)
@@ -234,6 +237,21 @@ def _decode(container: InputContainer, video: VideoStream, most: int | None, dea
     return count
 
 
+def _listen(container: InputContainer) -> ProbeReply:
+    duration = container.duration / av.time_base if container.duration is not None else 0.0
+    info = MediaInfo(
+        container=our_container_name(container.format.name),
+        duration=duration,
+        codec="",
+        width=0,
+        height=0,
+        fps=0.0,
+        audio_codecs=tuple(_codec_name(stream) for stream in container.streams.audio),
+        audio_channels=tuple(_channels(stream) for stream in container.streams.audio),
+    )
+    return ProbeReply(info=info)
+
+
 def _codec_name(stream: AudioStream | SubtitleStream) -> str:
     context = cast("CodecContext | None", stream.codec_context)
     return "unknown" if context is None else context.codec.canonical_name
@@ -266,11 +284,13 @@ def _clock_seconds(text: str) -> float | None:
 
 def _count(container: InputContainer, video: VideoStream) -> _Pictures:
     """What all pictures of the stream tell; nothing is decoded."""
-    starts, last = array("q"), None
+    starts, last, keys = array("q"), None, hashlib.blake2b(digest_size=8)
     frames = 0
     for packet in container.demux(video):
         if packet.size == 0 or packet.is_discard:
             continue
+        if packet.is_keyframe:
+            keys.update(f"{frames} ".encode())
         frames += 1
         start = packet.pts if packet.pts is not None else packet.dts
         if start is not None:
@@ -279,10 +299,10 @@ def _count(container: InputContainer, video: VideoStream) -> _Pictures:
             last = end if last is None else max(last, end)
     if last is None or video.time_base is None:
         rate = video.average_rate or video.guessed_rate  # a raw stream has no times
-        return _Pictures(frames, float(frames / rate) if rate else 0.0)
+        return _Pictures(frames, float(frames / rate) if rate else 0.0, keys.hexdigest())
     in_order = sorted(starts)
     uneven = None if len(in_order) != frames else float(_unevenness(in_order) * video.time_base)
-    return _Pictures(frames, float((last - in_order[0]) * video.time_base), uneven)
+    return _Pictures(frames, float((last - in_order[0]) * video.time_base), keys.hexdigest(), uneven)
 
 
 def _unevenness(starts: Sequence[int]) -> float:

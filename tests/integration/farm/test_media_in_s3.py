@@ -100,6 +100,12 @@ async def test_jobs_end_with_their_outputs_in_the_store(farm: FarmUnderTest, obj
     assert ["in.mp4", "out/0.mp4", "out/1.mp4", "synthetic.mp4"] == names(objects)
 
 
+async def test_a_ladder_is_refused_when_it_is_submitted(farm: FarmUnderTest) -> None:
+    """P9: its output is a folder, which appears in one step; a store of objects has no such step."""
+    answer = await farm.http.post("/jobs", json={"scenario": "ladder-hls", "parameters": {"duration": 1}})
+    assert (422, "scenario") == (answer.status_code, answer.json()["field"])
+
+
 async def test_an_input_goes_on_where_its_line_broke(
     farm: FarmUnderTest, objects: S3Store, line: CutLine, large: bytes
 ) -> None:

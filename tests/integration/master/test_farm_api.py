@@ -17,7 +17,7 @@ from reelmill.bus.words import BEAT, GOODBYE, REPORT, Beat
 from reelmill.clock import SystemClock
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
-from reelmill.domain.scenario import CATALOGUE, use_scenarios
+from reelmill.domain.scenario import CATALOGUE, LADDERS, use_scenarios
 from reelmill.errors import SettingsError, StoreUnavailable
 from reelmill.master import reaper
 from reelmill.master.master import Master
@@ -141,8 +141,8 @@ async def test_the_catalogue_is_shown(served: Served) -> None:
     """All of it, and one in any spelling."""
     listed = await served.get("/scenarios")
 
-    assert list(CATALOGUE) == [scenario["name"] for scenario in listed["scenarios"]]
-    assert 20 == listed["count"]
+    assert [*CATALOGUE, *LADDERS] == [scenario["name"] for scenario in listed["scenarios"]]
+    assert 22 == listed["count"]
     assert "4K60-h264" == (await served.get("/scenarios/2160P60-H264"))["name"]
 
 
@@ -160,7 +160,7 @@ async def test_scenarios_of_the_settings_are_shown_with_their_source(
     await master.stop()
     await bus.stop()
     use_scenarios({})
-    assert (21, "mine", "settings") == (listed["count"], *(listed["scenarios"][-1][key] for key in ("name", "source")))
+    assert (23, "mine", "settings") == (listed["count"], *(listed["scenarios"][-1][key] for key in ("name", "source")))
     assert {"built-in"} == {one["source"] for one in listed["scenarios"][:-1]}
     assert (422, "parameters.bitrate") == (refused.status_code, refused.json()["field"])
     with pytest.raises(SettingsError, match=r"scenarios\.mine\.extends: goes in a circle"):

@@ -11,7 +11,7 @@ import pytest
 from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.rate_control import RateControl
 from reelmill.domain.request import JobRequest, accept
-from reelmill.domain.scenario import CATALOGUE, find_scenario, known_scenarios, source_of, use_scenarios
+from reelmill.domain.scenario import CATALOGUE, LADDERS, find_scenario, known_scenarios, source_of, use_scenarios
 from reelmill.errors import InvalidField, NotFound
 
 ARCHIVE: dict[str, Any] = {
@@ -110,7 +110,7 @@ def test_a_known_one_is_found_accepted_and_kept_with_the_job() -> None:
     assert (find_scenario("archive"), "h265+options") == (job.definition, job.needs.codec)
     assert "outputs/id.mkv" == job.parameters.output
     assert accept(JobRequest("720p30-h264"), "id").definition is None
-    assert [*CATALOGUE, "archive"] == list(known_scenarios())
+    assert [*CATALOGUE, *LADDERS, "archive"] == list(known_scenarios())
     use_scenarios({})
     with pytest.raises(NotFound):
         find_scenario("archive")

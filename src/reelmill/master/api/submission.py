@@ -14,6 +14,7 @@ import uuid_utils
 from reelmill.domain.job import NewJob
 from reelmill.domain.plain_text import check_plain
 from reelmill.domain.request import JobRequest, accept
+from reelmill.domain.scenario import find_scenario
 from reelmill.errors import Conflict, Full, InvalidField, ReelmillError
 from reelmill.master.api.answers import (
     BatchAnswer,
@@ -177,6 +178,8 @@ def _accept(farm: Farm, asked: JobRequest) -> NewJob:
     job = accept(asked, new_id(), farm.local_root, farm.stream_hosts, chunking)
     if job.parameters.chunk is not None and farm.objects is not None:
         raise InvalidField("parameters.chunk", "needs media in a folder of the masters, not in an object store")
+    if farm.objects is not None and find_scenario(job.scenario).ladder is not None:
+        raise InvalidField("scenario", f"{job.scenario} makes a folder, and the media of this farm are objects")
     return job
 
 

@@ -38,6 +38,17 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
     begins: float
 
 
+class RungPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung of a ladder; the fields mean what those of an `EncodePlan` do."""
+
+    name: str
+    width: int
+    height: int
+    scaled: tuple[int, int] | None
+    bitrate: int
+    threads: int
+
+
 class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One encode. Sizes in pixels, times in media seconds, ``bitrate`` in bit/s; both paths are absolute.
 
@@ -49,6 +60,7 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     ``scaled`` is the size of the picture before bars are added to it or its sides are cut off; None: as it is.
     ``deinterlace``, ``tone_map`` tell what is done to the source's pictures. ``pass_number`` is 1 or 2 of a two-pass
     encode, else 0. ``piece`` is the only part of the source that is encoded; with ``joining`` no picture is.
+    ``rungs`` are those of a ladder, of which `width`, `height` and `scaled` tell the largest.
     """
 
     scenario: Scenario
@@ -73,6 +85,12 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     pass_number: int = 0
     piece: Chunk | None = None
     joining: Joining | None = None
+    rungs: tuple[RungPlan, ...] = ()
+
+    @property
+    def is_ladder(self) -> bool:
+        """Whether the output is a folder, in which the engine runs."""
+        return self.scenario.ladder is not None
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -154,6 +172,8 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
     scenario, parameters = grant.scenario, grant.parameters
     box = (scenario.width, scenario.height)
     container = container_of_name(parameters.output or str(output_path)) or scenario.usual_container
+    if scenario.ladder is not None:
+        container = scenario.usual_container  # of its segments
     basic = EncodePlan(
         scenario=scenario,
         source=source,
@@ -173,12 +193,12 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
     asked = parameters.duration
     if source is None:
         length = SYNTHETIC_SECONDS if asked is None else asked
-        return msgspec.structs.replace(basic, duration=length, video_duration=length, limit=length)
+        return _with_rungs(msgspec.structs.replace(basic, duration=length, video_duration=length, limit=length))
     limit = asked if asked is not None and asked < source.duration else None
     duration = source.duration if limit is None else limit
     if duration > MAX_SECONDS:
         raise AttemptFailed(input_failure.TOO_LONG)
-    return _of_source(
+    whole = _of_source(
         msgspec.structs.replace(
             basic,
             duration=duration,
@@ -187,6 +207,48 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
         ),
         source,
         container,
+    )
+    return _with_rungs(whole)
+
+
+def _with_rungs(plan: EncodePlan) -> EncodePlan:
+    """A ladder's plan with its rungs, which share the threads by their pixels; one track of sound, always encoded."""
+    ladder = plan.scenario.ladder
+    if ladder is None:
+        return plan
+    pixels = sum(rung.width * rung.height for rung in ladder.rungs)
+    rungs: list[RungPlan] = []
+    for rung in ladder.rungs:
+        box = (rung.width, rung.height)
+        size, scaled = box, None
+        if plan.source is not None:
+            scaled = scaled_size(plan.source.display_size, box, plan.scenario.picture.fit)
+            size = scaled if plan.scenario.picture.fit == "inside" else box
+        threads = max(1, round(plan.threads * rung.width * rung.height / pixels))
+        rungs.append(
+            RungPlan(
+                name=rung.name,
+                width=size[0],
+                height=size[1],
+                scaled=scaled,
+                bitrate=rung.bitrate,
+                threads=threads,
+            )
+        )
+    return msgspec.structs.replace(plan, rungs=tuple(rungs), audio=("encode",) if plan.audio else ())
+
+
+def rung_plan(plan: EncodePlan, rung: RungPlan) -> EncodePlan:
+    """The plan of the pictures of one rung, as if they were an output of their own."""
+    return msgspec.structs.replace(
+        plan,
+        width=rung.width,
+        height=rung.height,
+        scaled=rung.scaled,
+        bitrate=rung.bitrate,
+        threads=rung.threads,
+        audio=(),
+        rungs=(),
     )
 
 

@@ -22,6 +22,7 @@ from reelmill.worker.engines.ffmpeg_hardware import (
     upload_filter,
 )
 from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
+from reelmill.worker.engines.ffmpeg_ladder import ladder_options, muxer_options
 from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
 from reelmill.worker.media_info import MAX_PIXELS, MEDIA_FORMATS, MEDIA_PROTOCOLS
 
@@ -60,9 +61,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             *_seek(plan),
             *source_input(plan),
             *([] if plan.joining is None else pieces_input(plan.joining)),
-            *_video(plan, self.encoders[plan.scenario.codec]),
-            *([] if plan.pass_number == 1 else [*audio_options(plan), *subtitle_options(plan)]),
-            *_output(plan),
+            *(_ladder if plan.is_ladder else _one_file)(plan, self.encoders[plan.scenario.codec]),
         ]
 
     def parse_progress(self, line: str, state: ProgressState) -> Reading | None:
@@ -120,6 +119,15 @@ def _seek(plan: EncodePlan) -> list[str]:
 def _synthetic_input(plan: EncodePlan) -> list[str]:
     """A test picture without an end."""
     return ["-f", "lavfi", "-i", f"testsrc2=size={plan.width}x{plan.height}:rate={exact_rate(plan.fps)}"]
+
+
+def _one_file(plan: EncodePlan, encoder: str) -> list[str]:
+    tracks = [] if plan.pass_number == 1 else [*audio_options(plan), *subtitle_options(plan)]
+    return [*_video(plan, encoder), *tracks, *_output(plan)]
+
+
+def _ladder(plan: EncodePlan, encoder: str) -> list[str]:
+    return [*ladder_options(plan, encoder), "-t", f"{cut_of(plan):.6f}", *muxer_options(plan)]
 
 
 def _video(plan: EncodePlan, encoder: str) -> list[str]:

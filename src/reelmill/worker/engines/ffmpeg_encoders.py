@@ -24,13 +24,18 @@ _QUALITY_NEEDS_RATE = ("libvpx-vp9", "libaom-av1")  # without "-b:v 0" their con
 
 def encoder_options(plan: EncodePlan, encoder: str) -> list[str]:
     """The encoder with all that it is told."""
-    gop = str(max(1, round(plan.scenario.keyframe_seconds * plan.fps)))
+    gop = str(gop_frames(plan))
     return [
         *("-c:v", encoder, *_ENCODER_OPTIONS[encoder](plan)),
         *("-threads:v", str(plan.threads), "-g", gop, "-pix_fmt", plan.scenario.pixel_format),
         *_rate(plan, encoder),
         *_passes(plan, encoder),
     ]
+
+
+def gop_frames(plan: EncodePlan) -> int:
+    """Frames from one key frame to the next."""
+    return max(1, round(plan.scenario.keyframe_seconds * plan.fps))
 
 
 def _rate(plan: EncodePlan, encoder: str) -> list[str]:
@@ -55,13 +60,17 @@ def _passes(plan: EncodePlan, encoder: str) -> list[str]:
 
 
 def _x264(plan: EncodePlan) -> list[str]:
-    return ["-preset", plan.scenario.preset]
+    # In a ladder every rung has its key frames at the same frames, and no others.
+    aligned = ["-keyint_min", str(gop_frames(plan)), "-sc_threshold", "0"] if plan.is_ladder else []
+    return ["-preset", plan.scenario.preset, *aligned]
 
 
 def _x265(plan: EncodePlan) -> list[str]:
     # -threads alone would set x265's frame threads, each of which holds whole pictures, and leave its pool unbounded.
     frame_threads = min(plan.threads, 3)
     params = f"pools={plan.threads}:frame-threads={frame_threads}:log-level=warning"
+    if plan.is_ladder:
+        params += f":scenecut=0:open-gop=0:min-keyint={gop_frames(plan)}"
     if plan.pass_number:
         params += f":pass={plan.pass_number}:stats={_escaped(str(plan.output_path.with_name('passes')))}"
     tag = ["-tag:v", "hvc1"] if plan.container == "mp4" else []  # Apple's players refuse the default tag hev1

@@ -15,17 +15,34 @@ def filter_chain(plan: EncodePlan) -> str:
     """The filters, comma-separated; empty when there is nothing to do: a test source is made as it was asked for."""
     if plan.source is None:
         return ""
-    width, height = plan.scaled or (plan.width, plan.height)
-    shape = [f"scale={width}:{height}", "setsar=1"]
-    if plan.tone_map:
-        shape += _tone_map(plan.source.dynamic_range)
-    if (width, height) != (plan.width, plan.height):
-        shape.append(_place(plan, width, height))
+    shape = fit_filters(plan)
+    if plan.tone_map:  # behind the scaling, before bars
+        shape[2:2] = _tone_map(plan.source.dynamic_range)
     rate = [f"fps={exact_rate(plan.fps)}", *_only(plan.piece)]
     # Scale the fewer pictures: frames are dropped before it, and doubled after it.
     drops = plan.source.fps > plan.fps
     from_zero = [] if plan.piece is None else ["setpts=PTS-STARTPTS"]
     return ",".join([*_deinterlace(plan), *(rate + shape if drops else shape + rate), *from_zero])
+
+
+def source_filters(plan: EncodePlan) -> list[str]:
+    """What is done once for all rungs of a ladder."""
+    if plan.source is None:
+        return []
+    width, height = plan.scaled or (plan.width, plan.height)
+    shape: list[str] = []
+    if plan.tone_map or width * height < plan.source.width * plan.source.height:
+        shape.append(f"scale={width}:{height}")  # to the largest rung; the others are scaled from that
+    if plan.tone_map:
+        shape += _tone_map(plan.source.dynamic_range)
+    return [*_deinterlace(plan), f"fps={exact_rate(plan.fps)}", *shape]
+
+
+def fit_filters(plan: EncodePlan) -> list[str]:
+    """What is done for each rung."""
+    width, height = plan.scaled or (plan.width, plan.height)
+    shape = [f"scale={width}:{height}", "setsar=1"]
+    return shape if (width, height) == (plan.width, plan.height) else [*shape, _place(plan, width, height)]
 
 
 def _only(piece: Chunk | None) -> list[str]:

@@ -26,10 +26,11 @@ def is_hardware(encoder: str) -> bool:
 def does_in_hardware(plan: EncodePlan) -> bool:
     """Whether hardware encoders do what the plan asks: an average bitrate in one pass, of 8 bits.
 
-    Pieces that are joined must come from one encoder, whatever their nodes have.
+    Pieces that are joined must come from one encoder, whatever their nodes have; the rungs of a ladder need key frames
+    that are known to the frame.
     """
     scenario = plan.scenario
-    if plan.piece is not None or plan.joining is not None:
+    if plan.piece is not None or plan.joining is not None or plan.is_ladder:
         return False
     return scenario.rate.mode == "bitrate" and scenario.pixel_format == "yuv420p"
 

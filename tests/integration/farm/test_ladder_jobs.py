@@ -1,0 +1,75 @@
+"""A ladder as a job: its folder is in its place whole, over a shared folder and over HTTP, and nothing else is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reelmill.domain.scenario import use_scenarios
+from reelmill.media.folder_output import FILE_LIST, is_sealed
+from reelmill.worker.http_depot import HttpDepot
+from tests.footage import BIG_BUCK_BUNNY
+
+from .conftest import FarmMaker, FarmUnderTest, sha256_of
+
+MINE = {
+    "mine": {
+        "extends": "ladder-hls",
+        "preset": "ultrafast",
+        "cost": 1,
+        "ladder": {
+            "segment_seconds": 2,
+            "rungs": [
+                {"width": 640, "height": 360, "bitrate": "800k"},
+                {"width": 320, "height": 180, "bitrate": "200k"},
+            ],
+        },
+    }
+}
+
+
+@pytest.fixture(autouse=True)
+def _only_built_in() -> Iterator[None]:
+    yield
+    use_scenarios({})
+
+
+@pytest.fixture(params=["shared folder", "over HTTP"])
+async def farm(request: pytest.FixtureRequest, make_farm: FarmMaker, tmp_path: Path) -> FarmUnderTest:
+    """A farm whose worker has the media folder, or has not."""
+    farm = make_farm(scenarios=MINE, max_failures=1)
+    shutil.copy(BIG_BUCK_BUNNY, farm.media / "bunny.mp4")
+    await farm.start_master()
+    if request.param == "over HTTP":
+        farm.worker = farm.new_worker(depot=HttpDepot(farm.bus, tmp_path / "far", 10**9, patience=0.2))
+    await farm.worker.start()
+    return farm
+
+
+async def test_a_ladder_is_published_whole(farm: FarmUnderTest) -> None:
+    """P8: the result has each file with its size and hash, and the renditions; no attempt's folder is left."""
+    job = await farm.ended(await farm.submit("mine", input="bunny.mp4", output="films/bunny"))
+    assert "completed" == job["status"], job
+    result, folder = job["result"], farm.media / "films" / "bunny"
+    assert is_sealed(folder, result["sha256"], read_all=True)
+    listed = {file["name"]: (file["size_bytes"], file["sha256"]) for file in result["files"]}
+    there = {path.name: (path.stat().st_size, sha256_of(path)) for path in folder.iterdir() if path.name != FILE_LIST}
+    assert listed == there
+    assert sum(size for size, _ in listed.values()) == result["size_bytes"]
+    assert [("360p", 640, 132), ("180p", 320, 132)] == [
+        (one["name"], one["width"], one["frames"]) for one in result["renditions"]
+    ]
+    assert ("h264", 640, "aac") == tuple(result[key] for key in ("codec", "width", "audio_codec"))
+    assert [] == farm.attempt_folders()
+
+
+async def test_a_place_that_is_taken_fails_before_the_work(farm: FarmUnderTest) -> None:
+    """Be it by a folder; what is in it stays."""
+    (farm.media / "films").mkdir()
+    (farm.media / "films" / "theirs").write_text("theirs")
+    job = await farm.ended(await farm.submit("mine", input="bunny.mp4", output="films"))
+    assert ("failed", "output_exists") == (job["status"], job["error_code"])
+    assert ["theirs"] == [path.name for path in (farm.media / "films").iterdir()]

@@ -305,17 +305,17 @@ class Attempt:
         if failure is not None:
             raise AttemptFailed(failure)
         sha256, size = await asyncio.to_thread(hash_and_sync, plan.output_path)
-        return self._result(plan, info, ended, target, sha256, size)
+        return self._describe(plan, info, ended, target, sha256, size)
 
     async def _verify_ladder(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
         made = await finish_ladder(plan, self._workshop.probe)
         files, sha256 = await asyncio.to_thread(seal, plan.output_path)
         audio = () if made.sound is None else made.sound.audio_codecs
         info = msgspec.structs.replace(made.top, audio_codecs=audio)
-        result = self._result(plan, info, ended, target, sha256, sum(file.size_bytes for file in files))
+        result = self._describe(plan, info, ended, target, sha256, sum(file.size_bytes for file in files))
         return msgspec.structs.replace(result, files=tuple(files), renditions=tuple(made.renditions))
 
-    def _result(self, plan: EncodePlan, info: MediaInfo, ended: Exit, target: str, sha256: str, size: int) -> Result:
+    def _describe(self, plan: EncodePlan, info: MediaInfo, ended: Exit, target: str, sha256: str, size: int) -> Result:
         encode_seconds, cpu_seconds = with_chunks(self.grant, ended)
         return Result(
             output=target,

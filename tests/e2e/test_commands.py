@@ -150,7 +150,7 @@ def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
     )
     assert long in commands.run("jobs", "list", *master).stdout
     assert long in commands.run("jobs", "show", "4", *master).stdout
-    assert 20 == len(json.loads(commands.run("scenarios", "list", "-o", "json").stdout))
+    assert 22 == len(json.loads(commands.run("scenarios", "list", "-o", "json").stdout))
     assert 1 == len(json.loads(commands.run("nodes", "list", "-o", "json", *master).stdout))
 
 

@@ -84,13 +84,13 @@ async def test_launches_are_listed_and_shown(farm: FarmUnderTest, tmp_path: Path
 
 async def test_show_and_watch_say_why_jobs_wait(farm: FarmUnderTest, tmp_path: Path) -> None:
     """Those that no node can run, with what is missing, and those that wait for room; watch warns of the first."""
-    unfit = {"scenario": "480p30-h264", "engine": "gstreamer", "parameters": {"duration": 1}}
+    unfit = {"scenario": "480p30-h264", "node_labels": {"gpu": "yes"}, "parameters": {"duration": 1}}
     await launch(farm, "0191-stuck", *[LONG] * 5, *[unfit] * 3)
     running = (await farm.get("/jobs?launch=0191-stuck"))["jobs"][:2]
     for job in running:
         await farm.running(job)
     _, out, _ = await run(farm, tmp_path, "launches", "show", "latest")
-    lacking = "no node has gstreamer with an encoder for h264"
+    lacking = "no node has the label gpu=yes"
     why = f"3 are blocked: {lacking}; 3 wait: busy: 2 of 2 units, 1 needed"
     assert [why] == [line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("why ")]
 

@@ -25,8 +25,17 @@ class _Stderr(io.TextIOBase):
             sys.stderr.flush()
 
 
+_EOF_OVER_TLS = "returning true from eof_received() has no effect when using ssl"
+"""asyncio's own streams return true there; asyncio and uvloop complain of it whenever a TLS peer closes first."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != _EOF_OVER_TLS
+
+
 def configure_logs(*, verbose: bool = False, json: bool | None = None) -> None:
     """Set up structlog for this process; ``json`` None chooses JSON when stderr is not a terminal."""
+    logging.getLogger("asyncio").addFilter(_is_news)
     terminal = sys.stderr.isatty()
     as_json = not terminal if json is None else json
     renderer: structlog.typing.Processor = (

@@ -48,3 +48,16 @@ def test_lines_for_people_have_no_colour_in_a_pipe() -> None:
 
     assert "job_done" in ended.stderr
     assert "\x1b" not in ended.stderr
+
+
+def test_what_asyncio_says_whenever_a_tls_peer_leaves_is_left_out() -> None:
+    """It has no meaning for whoever reads along; all else that asyncio says stays."""
+    code = """
+import logging
+from reelmill.logs import configure_logs
+configure_logs()
+for words in ("returning true from eof_received() has no effect when using ssl", "news"):
+    logging.getLogger("asyncio").warning(words)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "news\n" == ended.stderr

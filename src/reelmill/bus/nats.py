@@ -48,6 +48,8 @@ _ROUND_TRIP_SECONDS = 2.0
 _MISSES = 2
 """A connection is looked at every three seconds; it is given up when two round trips in a row got no answer."""
 
+_CANCEL_AGAIN_SECONDS = 0.2
+
 _PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 """Seconds between tries to connect again, spread by half."""
 
@@ -119,10 +121,7 @@ class NatsBus(Bus):
 
     async def stop(self) -> None:
         keeper, self._keeper = self._keeper, None
-        ending = [*self._tasks, *([keeper] if keeper else [])]
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await _end({*self._tasks, *([keeper] if keeper else [])})
         await self._disconnect()
 
     async def request(self, subject: str, word: bytes, timeout_seconds: float) -> bytes | None:
@@ -391,6 +390,19 @@ async def _send(publishing: Awaitable[None], subject: str) -> None:
         log.error("word_too_large", subject=subject)
     except _TROUBLES:
         pass
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel them until they hear it: `asyncio.wait_for`, in which the client connects, may lose a cancellation.
+
+    In Python 3.11 it does so when what it waits for ends, refused say, in that same moment.
+    """
+    left = tasks
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _close(client: Client) -> None:

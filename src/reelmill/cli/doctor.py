@@ -177,10 +177,11 @@ def _check_port(settings: Settings) -> Finding:
     from reelmill.cli.neighbour import find_farm, why_taken
 
     check = f"port {settings.port}"
-    reason = why_taken(settings)
-    if reason is None:
+    taken = why_taken(settings.host, settings.port)
+    if taken is None:
         return Finding(check, "ok", "free")
     other = find_farm(settings)
     if other is None:
+        reason = taken.strerror or str(taken)
         return Finding(check, "error", reason, "stop what uses it, or start the farm with another --port")
     return Finding(check, "ok", f"a reelmill {other.version} answers at {other.url}")

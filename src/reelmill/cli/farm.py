@@ -49,7 +49,7 @@ def open_store(settings: Settings) -> Store:
     try:
         from reelmill.store.postgres import PostgresStore
     except ImportError as error:
-        raise StartupError("PostgreSQL needs a driver; type: pip install 'reelmill[fleet]'") from error
+        raise StartupError("PostgreSQL needs a driver; in a clone of reelmill, type: pip install '.[fleet]'") from error
     return PostgresStore(settings.store)
 
 

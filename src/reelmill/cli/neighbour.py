@@ -18,15 +18,15 @@ class OtherFarm(NamedTuple):
     version: str
 
 
-def why_taken(settings: Settings) -> str | None:
-    """Why the port cannot be listened on, in the system's words; None when it can."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def why_taken(host: str, port: int) -> OSError | None:
+    """Why the port cannot be listened on; None when it can."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
-            return error.strerror or str(error)
+            return error
     return None
 
 

@@ -78,7 +78,7 @@ def up(
 def _refuse_second_farm(settings: Settings) -> None:
     from reelmill.cli.neighbour import find_farm, why_taken
 
-    other = find_farm(settings) if why_taken(settings) is not None else None
+    other = find_farm(settings) if why_taken(settings.host, settings.port) is not None else None
     if other is not None:
         use = "use it as it is, or stop it (Ctrl-C where it runs)"
         own = "another one needs a --port and a --data of its own"
@@ -101,6 +101,9 @@ async def _serve(settings: Settings, *, fleet: bool) -> None:
                 _announce(settings, inventory, running.worker, running.master)
                 say("Workers on other machines join this farm with:")
                 tell(f"  reelmill worker --join {running.join.text}")
+                if running.is_local:
+                    advice = "start with --bus-host 0.0.0.0 and --host 0.0.0.0, or this machine's address"
+                    say(f"  but only from this machine, as {settings.bus_host} is: to let others in, {advice}")
                 await serve_worker(running.worker, stop, running.store.failed)
         else:
             async with watched(), run_farm(settings, inventory) as farm:

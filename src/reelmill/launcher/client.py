@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import random
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from ipaddress import ip_address
@@ -48,6 +49,12 @@ class TryAgain(Exception):
         self.is_one_queue = problem is not None and problem.code == "queue_full"
         """Jobs of other queues may well be taken."""
         self.may_have_arrived = not (self.is_full or isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout))
+
+
+def _is_name_unknown(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _problem_of(cause: Exception) -> Problem | None:
@@ -216,6 +223,9 @@ class MasterClient:
                 return MasterUnreachable(f"{self.url} does not speak TLS; write http:// instead of https://")
             case httpx2.ConnectError() if "SSL" in str(error):
                 return MasterUnreachable(f"cannot trust {self.url}: {error}")
+            case httpx2.ConnectError() if _is_name_unknown(error):
+                host = urlsplit(self.url).hostname
+                return MasterUnreachable(f"no address is known for {host!r}; check the name in --master {self.url}")
             case httpx2.ConnectError():
                 advice = "start a farm with `reelmill up`, or name another with --master"
                 return MasterUnreachable(f"nothing answers at {self.url}; {advice}")

@@ -99,14 +99,23 @@ def _verb(count: int, *, blocked: bool) -> str:
     return "waits" if count == 1 else "wait"
 
 
+def _count_waiting(state: LaunchState | LaunchHead) -> int:
+    return state.counts.get("queued", 0) + state.counts.get("retrying", 0)
+
+
 async def explain_waiting(client: MasterClient, state: LaunchState | LaunchHead) -> LaunchExplanation | None:
     """Why jobs of the launch wait; None when none does, or the master cannot say."""
-    if not state.counts.get("queued", 0) + state.counts.get("retrying", 0):
+    if not _count_waiting(state):
         return None
     try:
         return await client.get(path_of("launches", state.id, "explain"), LaunchExplanation)
     except ReelmillError:
         return None
+
+
+def contradicts(found: LaunchExplanation, state: LaunchState) -> bool:
+    """Whether more jobs are said to be blocked than wait: the one was found a little earlier than the other."""
+    return sum(wait.jobs for wait in found.waiting if wait.blocked) > _count_waiting(state)
 
 
 class Lookout:
@@ -116,18 +125,17 @@ class Lookout:
         self._client = client
         self._display = display
         self._told: set[str] = set()
-        self._reason = ""
+        self._found: LaunchExplanation | None = None
         self._next = 0.0
 
     async def look(self, state: LaunchState) -> str:
         """Why jobs wait; empty when none does, or it is not known."""
         now = asyncio.get_running_loop().time()
-        if now >= self._next:
+        if now >= self._next or (self._found is not None and contradicts(self._found, state)):
             self._next = now + LOOK_SECONDS
-            found = await explain_waiting(self._client, state)
-            self._reason = "" if found is None else describe_waiting(found)
-            for wait in found.waiting if found is not None else ():
+            self._found = await explain_waiting(self._client, state)
+            for wait in self._found.waiting if self._found is not None else ():
                 if wait.blocked and wait.reason not in self._told:
                     self._told.add(wait.reason)
                     self._display.say(f"{wait.jobs:,} of {state.total:,} jobs wait: {wait.reason}", "warning")
-        return self._reason
+        return "" if self._found is None or contradicts(self._found, state) else describe_waiting(self._found)

@@ -91,4 +91,4 @@ def _input(path: str) -> str:
     if Path(path).exists():
         return path
     where = "not here" if Path(path).is_absolute() else "below the media root"
-    return f"{path} ({where}; checked when it runs)"
+    return f"{path} ({where}; the master looks for it)"

@@ -120,6 +120,25 @@ async def test_a_server_that_is_frozen_is_left_for_the_next(
     first.signal(signal.SIGCONT)
 
 
+async def test_a_bus_stops_whatever_it_does_while_its_server_is_gone(servers: list[NatsServer]) -> None:
+    """In whichever moment of its tries to connect again: about every tenth once went on for ever."""
+    buses = [bus_on(servers[0]) for _ in range(80)]
+    await asyncio.gather(*(bus.start() for bus in buses))
+    servers[0].kill()
+
+    async def connected() -> int:
+        return sum(bus.is_connected for bus in buses)
+
+    await wait_until(connected, lambda count: count == 0)
+
+    async def stop(place: int, bus: NatsBus) -> None:
+        await asyncio.sleep(place / len(buses))  # all through their first tries
+        await bus.stop()
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(stop(place, bus) for place, bus in enumerate(buses)))
+
+
 async def test_a_place_where_nobody_is_is_one_sentence() -> None:
     """With the address, and without an endless wait."""
     bus = NatsBus(Access([f"nats://127.0.0.1:{free_port()}"], "u", "p"), Identity("t", "n"))

@@ -57,6 +57,14 @@ async def test_no_master_is_one_line_and_exit_1(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_name_that_nobody_has_is_not_a_farm_that_is_down(tmp_path: Path) -> None:
+    """To start a farm would not help."""
+    process = await start(tmp_path, "--master", "http://nobody.invalid:8080")
+    _, err = await process.communicate()
+    said = "no address is known for 'nobody.invalid'; check the name in --master http://nobody.invalid:8080"
+    assert (1, f"error: {said}\n") == (process.returncode, err.decode())
+
+
 async def test_a_scenario_that_only_the_farm_knows_is_asked_for_there(tmp_path: Path) -> None:
     """No file here has it; the farm's own settings do. One that nobody knows is an error with exit 2."""
     async with running_farm(tmp_path, scenarios={"mine": {"extends": "720p30-h264", "fps": 24}}) as farm:

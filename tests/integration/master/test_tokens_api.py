@@ -109,7 +109,9 @@ async def test_what_cannot_be_is_refused(gated: Served) -> None:
     assert 201 == (await gated.client.post("/tokens", json={"name": "studio"})).status_code
     answer = await gated.client.post("/tokens", json={"name": "studio"})
     assert (409, "token_exists") == (answer.status_code, answer.json()["code"])
-    assert 404 == (await gated.client.delete("/tokens/nobody")).status_code
+    for name, meant in (("nobody", ""), ("studo", "; did you mean 'studio'?")):
+        answer = await gated.client.delete(f"/tokens/{name}")
+        assert (404, f"there is no token {name!r} that counts{meant}") == (answer.status_code, answer.json()["detail"])
 
 
 async def test_a_farm_in_one_process_has_no_gate(served: Served) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reelmill.domain.capability import Capabilities
-from reelmill.launcher.answers import NodeState
-from reelmill.launcher.hindrance import judge_nodes
+from reelmill.domain.explanation import LaunchExplanation, WaitReason
+from reelmill.launcher.answers import LaunchState, NodeState
+from reelmill.launcher.hindrance import contradicts, judge_nodes
 from reelmill.launcher.options import read_plan
 
 
@@ -71,3 +72,11 @@ def test_nothing_is_said_when_some_node_can() -> None:
     """One able node is enough, whatever the others are."""
     nodes = [node("draining"), node("offline"), node(ffmpeg=[]), node(trouble="full", ffmpeg=["h264"]), FULL]
     assert judge_nodes(nodes, read_plan()) is None
+
+
+@pytest.mark.parametrize(("queued", "retrying", "old"), [(2, 0, True), (2, 2, False), (5, 0, False), (0, 0, True)])
+def test_no_more_are_blocked_than_wait(queued: int, retrying: int, old: bool) -> None:
+    """A line like "2 running, 2 queued (4 are blocked)" is made of two looks that do not go together."""
+    state = LaunchState(id="a", total=9, open=9, counts={"running": 2, "queued": queued, "retrying": retrying})
+    found = LaunchExplanation("a", True, [WaitReason(4, True, "no node is online"), WaitReason(7, False, "busy")])
+    assert old == contradicts(found, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Any
 
@@ -97,7 +98,10 @@ class TokensController(Controller):
         """Let nobody join with the token, and let no word count of those who did; their jobs run again elsewhere."""
         known = await farm.change(lambda tx, rules: revoke_token(tx, name, rules.now))
         if known is None:
-            raise NotFound(f"there is no token {name[:80]!r} that counts")
+            counting = [token.name for token in await farm.store.read(list_tokens) if token.revoked_at is None]
+            near = get_close_matches(name[:80], counting, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise NotFound(f"there is no token {name[:80]!r} that counts{meant}")
         await TOKENS.tell(farm.bus, None)
         return _answer(known)
 

@@ -48,8 +48,6 @@ _ROUND_TRIP_SECONDS = 2.0
 _MISSES = 2
 """A connection is looked at every three seconds; it is given up when two round trips in a row got no answer."""
 
-_CANCEL_AGAIN_SECONDS = 0.2
-
 _PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 """Seconds between tries to connect again, spread by half."""
 
@@ -393,15 +391,12 @@ async def _send(publishing: Awaitable[None], subject: str) -> None:
 
 
 async def _end(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancel them until they hear it: `asyncio.wait_for`, in which the client connects, may lose a cancellation.
-
-    In Python 3.11 it does so when what it waits for ends, refused say, in that same moment.
-    """
+    """Cancel them until they hear it: in Python 3.11 `asyncio.wait_for`, ending just then, loses a cancellation."""
     left = tasks
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
+        _, left = await asyncio.wait(left, timeout=_PAUSES[2])
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -11,7 +11,7 @@ from reelmill.bus.admission import ACCOUNT
 MASTER_USER = "master"
 MAX_WORD_BYTES = 8_000_000
 MAX_SUBSCRIPTIONS = 1_000
-"""Of one connection: a worker has five, a master some twenty, and a benchmark one for each node that it simulates."""
+"""Of one connection: a worker has six, a master some twenty, and a benchmark one for each node that it simulates."""
 
 _CONFIG = """\
 # A nats-server for reelmill, made by reelmill. Its password is secret: let nobody else read this file.

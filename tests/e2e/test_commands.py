@@ -204,7 +204,19 @@ def test_a_filter_that_matches_nothing_says_so(commands: Commands, farm: Farm) -
 
 def test_jobs_that_no_node_can_run_are_told(commands: Commands, farm: Farm) -> None:
     """Before and while waiting: which engine is missing. SIGHUP leaves valid results."""
-    options = ["--count", "2", "--engine", "gstreamer", "--wait", "--output", "r.json", "--master", farm.url]
+    options = [
+        "--count",
+        "2",
+        "--scenario",
+        "480p30-h264",
+        "--engine",
+        "gstreamer",
+        "--wait",
+        "--output",
+        "r.json",
+        "--master",
+        farm.url,
+    ]
     child = commands.start("launch", *options)
     words = commands.folder / "stderr.txt"
     wait_for(words.read_text, lambda text: "2 of 2 jobs wait: no node has gstreamer" in text)

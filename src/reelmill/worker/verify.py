@@ -19,7 +19,8 @@ def verify(plan: EncodePlan, info: MediaInfo) -> Failure | None:
         ("size", f"{plan.width}x{plan.height}", f"{info.width}x{info.height}"),
         ("pixel shape", "1:1", f"{info.sar[0]}:{info.sar[1]}"),
         ("rotation", "0", str(info.rotation)),
-        ("pixel format", plan.scenario.pixel_format, info.pixel_format),
+        # yuvj420p is yuv420p with all of the source's range, which is kept
+        ("pixel format", plan.scenario.pixel_format, info.pixel_format.replace("yuvj", "yuv")),
         ("dynamic range", _dynamic_range(plan), info.dynamic_range),
     ):
         if expected != found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_until
 
 from .conftest import FarmMaker, FarmUnderTest, sha256_of
 
@@ -20,7 +23,7 @@ async def test_a_synthetic_job_gives_a_verified_file(farm: FarmUnderTest) -> Non
     assert tuple(result[name] for name in ("width", "height", "codec", "fps", "frames")) == (854, 480, "h264", 30.0, 15)
     assert pytest.approx(result["duration"], abs=0.05) == 0.5
     assert (output.stat().st_size, sha256_of(output)) == (result["size_bytes"], result["sha256"])
-    assert farm.attempt_folders() == []
+    await wait_until(lambda: asyncio.sleep(0, farm.attempt_folders()), lambda left: left == [])
 
 
 async def test_every_step_of_a_job_is_in_its_history(farm: FarmUnderTest) -> None:

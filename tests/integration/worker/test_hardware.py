@@ -103,7 +103,7 @@ async def test_this_machine_offers_no_hardware() -> None:
     inventory = await discover()
     if any(trial.ok for trial in inventory.hardware):
         pytest.skip("this machine has a hardware encoder")
-    assert inventory.capabilities.features["ffmpeg"] == ["options"]
+    assert inventory.capabilities.features["ffmpeg"] == ["options", "ladder"]
     assert all("device" in (trial.error or "") for trial in inventory.hardware), inventory.hardware
 
 

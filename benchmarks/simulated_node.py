@@ -24,7 +24,8 @@ from reelmill.domain.lifecycle import Publish, Settle, Start
 from reelmill.domain.node import NodeInfo
 
 _BEAT_SECONDS = 2.0
-_ANSWER_SECONDS = 3.0
+_BEAT_SECONDS_TO_ANSWER = 3.0
+_ANSWER_SECONDS = 5.0
 _REPORT_SECONDS = 10.0
 _CLAIM_WAIT = 20.0
 """As those of workers."""
@@ -107,7 +108,7 @@ class SimulatedNode:
     async def _beat(self) -> bool:
         started = time.perf_counter()
         holding = [Progress(key) for key in self._held]
-        answer = await BEAT.ask(self._bus, Beat(self._info, holding), _ANSWER_SECONDS)
+        answer = await BEAT.ask(self._bus, Beat(self._info, holding), _BEAT_SECONDS_TO_ANSWER)
         if answer is None:
             self.timings.unanswered += 1
             return False
@@ -143,7 +144,7 @@ class SimulatedNode:
         self._claims += 1
         offer = Offer(self._info.id, self._info.name, self._capabilities, units)
         started = time.perf_counter()
-        grants = await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT, self._claims), _CLAIM_WAIT + 5)
+        grants = await CLAIM.ask(self._bus, Claim(offer, _CLAIM_WAIT, self._claims), _CLAIM_WAIT + _ANSWER_SECONDS)
         if grants:
             self.timings.claims.append(time.perf_counter() - started)
         keys = [grant.key for grant in grants or ()]

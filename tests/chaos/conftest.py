@@ -11,8 +11,9 @@ import pytest
 from tests.chaos.mortal import marked
 from tests.chaos.network import Network
 from tests.chaos.site import Site
-from tests.e2e.conftest import Commands
-from tests.e2e.fleet import Fleet
+from tests.e2e.conftest import Commands, fleet
+
+__all__ = ["fleet"]  # a fixture of theirs, with the commands of ours
 
 Figures = Callable[[str], None]
 
@@ -38,15 +39,6 @@ def commands(tmp_path: Path) -> Generator[Commands, None, None]:
     for process in left:
         process.kill()
     assert [] == left
-
-
-@pytest.fixture
-def fleet(commands: Commands, tmp_path: Path) -> Generator[Fleet, None, None]:
-    """PostgreSQL and NATS for masters and workers that a test starts."""
-    made = Fleet(commands, tmp_path)
-    yield made
-    commands.end_all()
-    made.nats.kill()
 
 
 @pytest.fixture

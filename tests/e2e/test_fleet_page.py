@@ -1,4 +1,4 @@
-"""docs/fleet.md takes a newcomer from one machine to three: each of its commands is typed on machines of a network."""
+"""docs/fleet.md takes a newcomer from one machine to three: every command of that is typed, on machines of a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.chaos.network import Machine, Network
 from tests.e2e.conftest import Commands, wait_for
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "fleet.md").read_text()
-STEPS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+PART = PAGE.partition("\n## From one machine to three\n")[2].partition("\n## ")[0]
+STEPS = [line for block in re.findall(r"```sh\n(.*?)```", PART, re.DOTALL) for line in block.splitlines()]
 HOST = "first-machine"
 
 

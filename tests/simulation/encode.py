@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.chunk import Chunk
 from reelmill.domain.job import Parameters, Result
-from reelmill.media.publish import hash_and_sync
+from reelmill.media.durable import hash_and_sync
 from reelmill.worker.attempt import Attempt
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.media_info import MediaInfo

@@ -126,8 +126,7 @@ class Scheduler(PeriodicService):
         for start in range(0, len(all_parked), _AT_ONCE):
             async with self._trying:  # whoever takes a claim back waits for these, and not for all
                 some = all_parked[start : start + _AT_ONCE]
-                parked = [one for node_id, one in some if self._parked.get(node_id) is one and self._is_awaited(one)]
-                parked = [one for one in parked if not one.has_failed]
+                parked = [one for node_id, one in some if self._parked.get(node_id) is one and self._is_to_try(one)]
                 failed += await self._try(parked)
                 tried += len(parked)
         self._due = await self._farm.store.read(next_due) if self._parked else None
@@ -137,10 +136,10 @@ class Scheduler(PeriodicService):
             one.has_failed = True
             log.error("claim_failed", node=one.offer.node_id, exc_info=error)
 
-    def _is_awaited(self, parked: _Parked) -> bool:
-        """Whether its worker still waits; a claim whose time is over is answered with nothing."""
+    def _is_to_try(self, parked: _Parked) -> bool:
+        """Whether a try may help it; one whose time is over, for which no worker waits, is answered with nothing."""
         if asyncio.get_running_loop().time() < parked.until:
-            return True
+            return not parked.has_failed
         self._answer_parked(parked.offer.node_id, [])
         return False
 

@@ -17,6 +17,7 @@ import msgspec
 
 from reelmill.domain.job import OutputFile
 from reelmill.errors import Conflict
+from reelmill.media.durable import hash_and_sync, sync_folder
 
 FILE_LIST = "files.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -32,7 +33,7 @@ def seal(folder: Path) -> tuple[list[OutputFile], str]:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    _sync(folder)
+    sync_folder(folder)
     return files, hashlib.sha256(content).hexdigest()
 
 
@@ -79,7 +80,7 @@ def unpack(packed: Path) -> Path:
         raise _not_ours() from error
     if not is_sealed(folder, sha256, read_all=True):
         raise _not_ours()
-    _sync(folder)
+    sync_folder(folder)
     return folder
 
 
@@ -95,18 +96,8 @@ def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path)
 
 
 def _look_at(path: Path) -> OutputFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return OutputFile(path.name, os.fstat(file.fileno()).st_size, digest)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sha256, size = hash_and_sync(path)
+    return OutputFile(path.name, size, sha256)
 
 
 def _not_ours() -> Conflict:

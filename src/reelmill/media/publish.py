@@ -22,6 +22,7 @@ from reelmill.domain.container import BY_MUXER, SUFFIXES, container_of_name
 from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import CHUNKS_FOLDER, PRIVATE_FOLDER, check_media_path, is_chunk_path, resolve
 from reelmill.errors import InvalidField
+from reelmill.media.durable import sync_folder
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.folder_output import FILE_LIST, is_sealed
 
@@ -248,23 +249,6 @@ def _is_published(target: Path, sha256: str) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except FileNotFoundError:
         return False
-
-
-def hash_and_sync(path: Path) -> tuple[str, int]:
-    """The file's SHA-256 (hex) and size in bytes, once it is safe on disk. Blocks: run it in a thread."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return digest, os.fstat(file.fileno()).st_size
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in the folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _attempts(media_root: Path) -> Path:

@@ -13,16 +13,9 @@ import msgspec
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.errors import Conflict
+from reelmill.media.durable import hash_and_sync, sync_folder
 from reelmill.media.folder_output import unpack
-from reelmill.media.publish import (
-    Muxer,
-    attempt_folder,
-    attempt_output,
-    explain_error,
-    find_attempt_output,
-    hash_and_sync,
-    sync_folder,
-)
+from reelmill.media.publish import Muxer, attempt_folder, attempt_output, explain_error, find_attempt_output
 
 _PART = "upload.part"
 

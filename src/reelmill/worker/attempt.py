@@ -17,11 +17,13 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Split, Start
 from reelmill.domain.quality import Quality, judge
+from reelmill.media.durable import hash_and_sync
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.folder_output import seal
-from reelmill.media.publish import attempt_output, hash_and_sync
+from reelmill.media.publish import attempt_output
 from reelmill.worker.chunks import (
     as_piece,
+    blame_pieces,
     choose_chunks,
     expected,
     gather,
@@ -219,7 +221,8 @@ class Attempt:
         if ended.ending == "killed":
             raise asyncio.CancelledError
         if ended.failure is not None or ended.code != 0:
-            raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
+            failure = ended.failure or engine.explain(ended.code, ended.stderr, plan)
+            raise AttemptFailed(await asyncio.to_thread(blame_pieces, plan, failure))
         return ended
 
     def _keep_log(self, argv: list[str], ended: Exit) -> None:

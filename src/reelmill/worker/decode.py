@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reelmill.domain.failure import Failure
-from reelmill.worker.engines.engine import Engine, ProgressState
+from reelmill.worker.engines.engine import Engine, ProgressState, hear_progress
 from reelmill.worker.engines.ffmpeg import FfmpegEngine, file_input
 from reelmill.worker.process import EngineProcess
 
@@ -30,12 +30,7 @@ async def decode_whole(engine: Engine | None, path: Path, threads: int, run: Mak
         message = "The output was to be decoded, and this node has no ffmpeg, which does that; install one there."
         return Failure("capability_mismatch", "decoder_unavailable", message)
     state = ProgressState(0.0)
-
-    def hear(line: str) -> bool:
-        reading = engine.parse_progress(line, state)
-        return reading is not None and reading.moved
-
-    ended = await run(command(engine.path, path, threads), hear).run()
+    ended = await run(command(engine.path, path, threads), hear_progress(engine, state)).run()
     if ended.ending == "killed":
         raise asyncio.CancelledError
     if ended.failure is not None:

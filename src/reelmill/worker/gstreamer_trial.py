@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -16,14 +15,13 @@ from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.gstreamer import GstreamerEngine, parts
 from reelmill.worker.engines.gstreamer_encoders import ENCODERS
 from reelmill.worker.machine import find_program
-from reelmill.worker.process import EngineProcess, environment
-from reelmill.worker.trial import Trial, try_encoder, working_encoders
+from reelmill.worker.process import ASK_SECONDS, EngineProcess, ask
+from reelmill.worker.trial import Trial, try_each, working_encoders
 
 GSTREAMER_VARIABLE = "REELMILL_GSTREAMER"
 NONE = "none"
 """The value of the variable with which a node offers no GStreamer."""
 
-_ASK_SECONDS = 10.0
 _VERSION_LINE = re.compile(r"^GStreamer (\S+)", re.MULTILINE)
 _MISSING = re.compile(r'no element "([^"]+)"')
 
@@ -50,14 +48,15 @@ async def find_gstreamer() -> tuple[Path, str] | None:
     path = find_program(chosen or "gst-launch-1.0")
     if chosen == NONE or (path is None and not chosen):
         return None
-    version = None if path is None else await asyncio.to_thread(_ask, path)
+    said = None if path is None else await asyncio.to_thread(ask, path, "--version")
+    version = None if said is None else _VERSION_LINE.search(said)
     if version is None or path is None:
         if chosen:
             raise StartupError(
                 f"{GSTREAMER_VARIABLE}={chosen} is not a gst-launch-1.0 that runs; set it to one, or unset it"
             )
         return None
-    return path, version
+    return path, version[1]
 
 
 async def try_gstreamer(found: tuple[Path, str] | None) -> Gstreamer | None:
@@ -69,27 +68,14 @@ async def try_gstreamer(found: tuple[Path, str] | None) -> Gstreamer | None:
     if lack is not None:
         return Gstreamer(path, version, {}, [], lack)
     wanted = [(codec, name) for codec in CODECS for name in ENCODERS[codec]]
-    trials = await asyncio.gather(
-        *(try_encoder(GstreamerEngine(path, {codec: name}), codec, name) for codec, name in wanted)
-    )
+    trials = await try_each([(GstreamerEngine(path, {codec: name}), codec, name) for codec, name in wanted])
     return Gstreamer(path, version, working_encoders(trials), trials)
-
-
-def _ask(path: Path) -> str | None:
-    try:
-        answer = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, timeout=_ASK_SECONDS, env=environment(), check=False
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    match = _VERSION_LINE.search(answer.stdout)
-    return match[1] if match and answer.returncode == 0 else None
 
 
 async def _find_lack(path: Path) -> str | None:
     """What keeps it from opening and writing files: an element of a plugin that is not installed."""
     try:
-        end = await EngineProcess([str(path), "-q", *parts()], timeout=_ASK_SECONDS).run()
+        end = await EngineProcess([str(path), "-q", *parts()], timeout=ASK_SECONDS).run()
     except AttemptFailed as failed:
         return failed.failure.message
     missing = _MISSING.search(end.stderr)

@@ -21,16 +21,10 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import is_chunk_path
 from reelmill.domain.place import PlaceCheck
 from reelmill.errors import StartupError
+from reelmill.media.durable import hash_and_sync
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.folder_output import pack
-from reelmill.media.publish import (
-    container_of,
-    create_attempt,
-    explain_error,
-    hash_and_sync,
-    list_attempts,
-    remove_attempt,
-)
+from reelmill.media.publish import container_of, create_attempt, explain_error, list_attempts, remove_attempt
 from reelmill.media.upload import WholeOutput
 from reelmill.worker.depot import Depot
 from reelmill.worker.input_cache import PART, InputCache

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,14 +21,13 @@ from reelmill.worker.engines.ffmpeg_hardware import HARDWARE
 from reelmill.worker.engines.gstreamer import GstreamerEngine
 from reelmill.worker.gstreamer_trial import NONE, Gstreamer, find_gstreamer, try_gstreamer
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
-from reelmill.worker.process import environment
+from reelmill.worker.process import ask
 from reelmill.worker.shortage import find_memory_shortage
-from reelmill.worker.trial import Trial, try_encoder, working_encoders
+from reelmill.worker.trial import Trial, try_each, working_encoders
 
 FFMPEG_VARIABLE = "REELMILL_FFMPEG"
 HARDWARE_VARIABLE = "REELMILL_HARDWARE"
 """With the value ``none`` a node encodes in software only."""
-_ASK_SECONDS = 10.0
 _VERSION_LINE = re.compile(r"ffmpeg version (\S+)")
 _VERSION = re.compile(r"n?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -96,9 +94,9 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     """
     ffmpeg = await asyncio.to_thread(find_ffmpeg)
     found = await find_gstreamer()  # what may stop the start, before anything runs that would be left behind
-    trials, hardware, gstreamer = await asyncio.gather(
-        _try_ffmpeg(ffmpeg.path, ENCODERS), _try_hardware(ffmpeg.path), try_gstreamer(found)
-    )
+    trials = await _try_ffmpeg(ffmpeg.path, ENCODERS)
+    hardware = await _try_hardware(ffmpeg.path)
+    gstreamer = await try_gstreamer(found)
     in_hardware = working_encoders(hardware)
     encoders = working_encoders(trials)
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
@@ -114,28 +112,15 @@ async def _try_hardware(path: Path) -> list[Trial]:
     """The hardware encoders that this ffmpeg was built with; none when the operator wants none."""
     if os.environ.get(HARDWARE_VARIABLE) == NONE:
         return []
-    built = await asyncio.to_thread(_list_encoders, path)
+    built = set((await asyncio.to_thread(ask, path, "-hide_banner", "-encoders") or "").split())
     return await _try_ffmpeg(
         path, {codec: [name for name in names if name in built] for codec, names in HARDWARE.items()}
     )
 
 
-def _list_encoders(path: Path) -> set[str]:
-    argv = [path, "-hide_banner", "-encoders"]
-    try:
-        answer = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_ASK_SECONDS, env=environment(), check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return set()
-    return set(answer.stdout.split())
-
-
 async def _try_ffmpeg(path: Path, encoders: Mapping[str, Sequence[str]]) -> list[Trial]:
     wanted = [(codec, encoder) for codec in CODECS for encoder in encoders.get(codec, ())]
-    return await asyncio.gather(
-        *(try_encoder(FfmpegEngine(path, {codec: encoder}), codec, encoder) for codec, encoder in wanted)
-    )
+    return await try_each([(FfmpegEngine(path, {codec: encoder}), codec, encoder) for codec, encoder in wanted])
 
 
 def _count_units() -> tuple[int, str | None]:
@@ -158,11 +143,5 @@ def _candidates() -> Iterator[Path]:
 
 def _ask(path: Path) -> Ffmpeg | None:
     path = path.absolute()
-    try:
-        answer = subprocess.run(
-            [path, "-version"], capture_output=True, text=True, timeout=_ASK_SECONDS, env=environment(), check=False
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    match = _VERSION_LINE.match(answer.stdout)
-    return Ffmpeg(path, match[1]) if match and answer.returncode == 0 else None
+    match = _VERSION_LINE.match(ask(path, "-version") or "")
+    return Ffmpeg(path, match[1]) if match else None

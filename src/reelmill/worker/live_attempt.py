@@ -15,7 +15,7 @@ from reelmill.domain.lifecycle import Settle
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.attempt import Attempt, Workshop, time_limit
 from reelmill.worker.energy import Meter
-from reelmill.worker.engines.engine import EncodePlan, ProgressState, make_plan
+from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, hear_progress, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.engines.ffmpeg_live import QUEUE_SECONDS, stream_command
 from reelmill.worker.process import Exit
@@ -62,20 +62,16 @@ class LiveAttempt(Attempt):
             raise AttemptFailed(NO_STREAMER)
         state = ProgressState(plan.duration)
 
-        def on_line(line: str) -> bool:
-            reading = engine.parse_progress(line, state)
-            if reading is None:
-                return False
+        def note(reading: Reading) -> None:
             self._watch.note(state.frames, state.media_seconds)
             self._note(reading)
             self.progress = msgspec.structs.replace(self.progress, stream=self._watch.progress())
             self._give_up_unless_reachable()
-            return reading.moved
 
         self._announce_start()
         limit = time_limit(self.grant.parameters, plan)
         argv = stream_command(engine, plan, url)
-        ended = await self._make_process(argv, limit, on_line).run()
+        ended = await self._make_process(argv, limit, hear_progress(engine, state, note)).run()
         self._keep_log(argv, ended)
         if self._unreachable:
             raise AttemptFailed(_unreachable(url, self._watch.trouble))

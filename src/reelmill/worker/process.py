@@ -32,6 +32,9 @@ from reelmill.worker.run_clock import RunClock
 
 log = structlog.get_logger()
 
+ASK_SECONDS = 10.0
+"""How long a program may take to say what it is."""
+
 HANG_SECONDS = 60.0
 _PATIENCE = 10
 """How many times longer an engine may go without progress while it uses CPU: encoders with a long lookahead fill it
@@ -95,6 +98,18 @@ def environment() -> dict[str, str]:
     """The only variables an engine sees: no credentials of the worker, and messages in English for the error table."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {"PATH": os.defpath, **kept, "LC_ALL": "C.UTF-8", "SVT_LOG": "2"}
+
+
+def ask(program: Path, *arguments: str) -> str | None:
+    """What an engine's program says of itself on stdout; None when it fails, or takes too long. Blocks."""
+    argv = [program, *arguments]
+    try:
+        answer = subprocess.run(
+            argv, capture_output=True, text=True, timeout=ASK_SECONDS, env=environment(), check=False
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout if answer.returncode == 0 else None
 
 
 @functools.cache

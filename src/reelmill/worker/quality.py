@@ -19,7 +19,7 @@ import msgspec
 
 from reelmill.domain.quality import Metric, Quality
 from reelmill.media.failed import AttemptFailed
-from reelmill.worker.engines.engine import EncodePlan, Engine, ProgressState
+from reelmill.worker.engines.engine import EncodePlan, Engine, ProgressState, hear_progress
 from reelmill.worker.engines.ffmpeg import FfmpegEngine, file_input, source_input
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
 from reelmill.worker.process import EngineProcess, Exit
@@ -108,14 +108,9 @@ async def measure(
 async def compare(engine: FfmpegEngine, comparison: Comparison, run: MakeProcess) -> Quality:
     """What the metric says, or why it says nothing; see ``measure``."""
     nothing = partial(_nothing, comparison.metric, comparison.every)
-    log, state = comparison.output.with_name(_LOG_NAME), ProgressState(0.0)
-
-    def hear(line: str) -> bool:
-        reading = engine.parse_progress(line, state)
-        return reading is not None and reading.moved
-
+    log = comparison.output.with_name(_LOG_NAME)
     try:
-        ended = await run(command(engine.path, comparison), hear).run()
+        ended = await run(command(engine.path, comparison), hear_progress(engine, ProgressState(0.0))).run()
         if ended.ending == "killed":
             raise asyncio.CancelledError
         if ended.code != 0:

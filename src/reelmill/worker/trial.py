@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from reelmill.worker.engines.ffmpeg_hardware import is_hardware
 from reelmill.worker.process import EngineProcess
 
 _TRIAL_SECONDS = 10.0
+_AT_ONCE = 4
+"""Each trial has several files open, of which a process may be allowed only 50."""
 _SIDE, _HARDWARE_SIDE = 64, 256  # hardware refuses very small pictures
 
 
@@ -30,8 +33,18 @@ class Trial(msgspec.Struct, frozen=True):
         return self.error is None
 
 
-async def try_encoder(engine: Engine, codec: str, encoder: str) -> Trial:
-    """Encode a moment with the engine, which has that one encoder."""
+async def try_each(engines: Sequence[tuple[Engine, str, str]]) -> list[Trial]:
+    """Encode a moment with each engine, which has one encoder for one codec: engine, codec, encoder."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def with_room(engine: Engine, codec: str, encoder: str) -> Trial:
+        async with room:
+            return await _try(engine, codec, encoder)
+
+    return await asyncio.gather(*(with_room(*one) for one in engines))
+
+
+async def _try(engine: Engine, codec: str, encoder: str) -> Trial:
     plan = _trial_plan(codec, _HARDWARE_SIDE if is_hardware(encoder) else _SIDE)
     try:
         end = await EngineProcess(engine.command(plan), timeout=_TRIAL_SECONDS).run()

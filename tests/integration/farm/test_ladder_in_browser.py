@@ -65,7 +65,6 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed (scripts/test installs it)")
 async def test_a_browser_plays_a_ladder_and_changes_its_rung_at_each_segment(
     make_farm: FarmMaker, site: tuple[Path, str]
 ) -> None:

@@ -17,7 +17,8 @@ from reelmill.errors import StartupError, Unavailable
 from reelmill.master import media_desk
 from reelmill.master.attempt_cleaner import AttemptCleaner
 from reelmill.media import upload
-from reelmill.media.publish import attempt_output, create_attempt, explain_error, hash_and_sync
+from reelmill.media.durable import hash_and_sync
+from reelmill.media.publish import attempt_output, create_attempt, explain_error
 from reelmill.worker import http_depot
 from reelmill.worker.http_depot import HttpDepot
 from tests.cut_line import CutLine

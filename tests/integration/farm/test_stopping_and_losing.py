@@ -14,7 +14,8 @@ import pytest
 from reelmill.bus.memory import MemoryBus
 from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.media import publish as publishing
-from reelmill.media.publish import attempt_output, create_attempt, hash_and_sync
+from reelmill.media.durable import hash_and_sync
+from reelmill.media.publish import attempt_output, create_attempt
 from reelmill.store.listing import get_job
 from reelmill.worker.attempt import Attempt, Workshop
 from tests.waiting import wait_until

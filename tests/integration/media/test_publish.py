@@ -11,15 +11,8 @@ from typing import Any
 import pytest
 
 from reelmill.domain.attempt import AttemptKey
-from reelmill.media.publish import (
-    PublishError,
-    attempt_output,
-    create_attempt,
-    hash_and_sync,
-    list_attempts,
-    publish,
-    remove_attempt,
-)
+from reelmill.media.durable import hash_and_sync
+from reelmill.media.publish import PublishError, attempt_output, create_attempt, list_attempts, publish, remove_attempt
 
 KEY = AttemptKey("0199-job", 3)
 DATA = b"film" * 1000

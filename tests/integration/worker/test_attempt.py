@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
-from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant
+from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters
 from reelmill.domain.lifecycle import Fail
@@ -15,21 +14,8 @@ from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.depot import SharedFolder
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
-from reelmill.worker.reporter import Reporter
+from tests.listener import Listener
 from tests.samples import LEASE
-
-
-class _Listener(Reporter):
-    """Keeps what it is given to send, and says that it counts."""
-
-    def __init__(self) -> None:
-        self.said: list[AttemptReport] = []
-
-    def send(self, report: AttemptReport) -> asyncio.Future[bool]:
-        self.said.append(report)
-        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        verdict.set_result(True)
-        return verdict
 
 
 class _BadProbe(Probe):
@@ -44,7 +30,7 @@ class _BadProbe(Probe):
 
 async def test_a_report_holds_no_nul(tmp_path: Path) -> None:
     """A master of any version, on any database, can store it."""
-    reporter = _Listener()
+    reporter = Listener()
     parameters = Parameters(input="a.mp4", output="b.mp4", duration=1.0, bitrate=2_000_000)
     grant = Grant(AttemptKey("job", 1), find_scenario("480p30-h264"), "ffmpeg", parameters, 1, LEASE)
 

@@ -6,12 +6,11 @@ All else is real.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from reelmill.domain.attempt import AttemptKey, AttemptReport, Grant
+from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Settle
 from reelmill.domain.scenario import find_scenario
@@ -19,7 +18,7 @@ from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import FFMPEG_VARIABLE, HARDWARE_VARIABLE, discover, find_ffmpeg
 from reelmill.worker.probe import Probe
-from reelmill.worker.reporter import Reporter
+from tests.listener import Listener
 from tests.samples import LEASE
 
 NO_DEVICE = "[h264_nvenc @ 0x1] No capable devices found"
@@ -43,19 +42,6 @@ while [ $# -gt 0 ]; do
 done
 exec "{ffmpeg}" "${{words[@]}}"
 """
-
-
-class Listener(Reporter):
-    """Keeps what is reported, and says that it counts."""
-
-    def __init__(self) -> None:
-        self.said: list[AttemptReport] = []
-
-    def send(self, report: AttemptReport) -> asyncio.Future[bool]:
-        self.said.append(report)
-        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        verdict.set_result(True)
-        return verdict
 
 
 class Machine:

@@ -321,12 +321,21 @@ def _even(length: float, most: int) -> int:
 def follow(engine: Engine, plan: EncodePlan, on_reading: Callable[[Reading], None]) -> Callable[[str], bool]:
     """A line handler for ``EngineProcess``: passes readings on and tells whether the engine got further."""
     state = ProgressState(plan.duration, rate=plan.fps)
+    return hear_progress(
+        engine, state, lambda reading: on_reading(_of_both_passes(reading, plan) if plan.pass_number else reading)
+    )
+
+
+def hear_progress(
+    engine: Engine, state: ProgressState, on_reading: Callable[[Reading], None] = lambda _reading: None
+) -> Callable[[str], bool]:
+    """As `follow`, of any run of the engine; ``state`` has what its lines said."""
 
     def on_line(line: str) -> bool:
         reading = engine.parse_progress(line, state)
         if reading is None:
             return False
-        on_reading(_of_both_passes(reading, plan) if plan.pass_number else reading)
+        on_reading(reading)
         return reading.moved
 
     return on_line

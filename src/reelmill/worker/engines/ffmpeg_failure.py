@@ -11,26 +11,9 @@ import signal
 
 from reelmill.domain.failure import Failure
 from reelmill.media import input_failure
+from reelmill.worker.engines import engine_failure
 from reelmill.worker.engines.engine import EncodePlan
-from reelmill.worker.engines.engine_failure import (
-    ENCODER_BUSY,
-    FILE_LIMIT,
-    INTERRUPTED,
-    IO_ERROR,
-    NO_DEVICE,
-    NO_ENCODER,
-    NO_SPACE,
-    NOT_STARTED,
-    OUT_OF_FILES,
-    OUT_OF_MEMORY,
-    OUT_OF_THREADS,
-    OUTPUT_MISSING,
-    OUTPUT_PERMISSION,
-    Rule,
-    judge,
-    killed,
-    without_paths,
-)
+from reelmill.worker.engines.engine_failure import Rule, judge, killed, without_paths
 
 _MOST_QUOTED = 200
 _NOT_WORTH_QUOTING = re.compile(
@@ -44,22 +27,25 @@ _COMPONENT = re.compile(r"\[[^\]]* @ 0x[0-9a-f]+\] ?")
 # those of the input, which a failing machine can imitate.
 RULES: tuple[Rule, ...] = (
     # NVENC says "out of memory" of its sessions too.
-    Rule(ENCODER_BUSY, r"openencodesessionex failed: (?:out of memory|incompatible client key)"),
+    Rule(engine_failure.ENCODER_BUSY, r"openencodesessionex failed: (?:out of memory|incompatible client key)"),
     Rule(
-        NO_DEVICE,
+        engine_failure.NO_DEVICE,
         r"no capable devices found|cannot load (?:libcuda|libnvidia-encode|nvcuda)|no va display found"
         r"|failed to initialise vaapi|error (?:creating|initializing)[^\n]* mfx session|dll libamf",
     ),
-    Rule(NO_SPACE, r"no space left on device|disk quota exceeded"),
-    Rule(OUT_OF_MEMORY, r"cannot allocate memory|out of memory|malloc of size \d+ failed|bad_alloc|\bmalloc\b.*fail"),
-    Rule(OUT_OF_THREADS, r"pthread_create\(?\)? failed|resource temporarily unavailable"),
-    Rule(OUT_OF_FILES, r"too many open files"),
-    Rule(FILE_LIMIT, r"file too large"),
+    Rule(engine_failure.NO_SPACE, r"no space left on device|disk quota exceeded"),
     Rule(
-        NO_ENCODER,
+        engine_failure.OUT_OF_MEMORY,
+        r"cannot allocate memory|out of memory|malloc of size \d+ failed|bad_alloc|\bmalloc\b.*fail",
+    ),
+    Rule(engine_failure.OUT_OF_THREADS, r"pthread_create\(?\)? failed|resource temporarily unavailable"),
+    Rule(engine_failure.OUT_OF_FILES, r"too many open files"),
+    Rule(engine_failure.FILE_LIMIT, r"file too large"),
+    Rule(
+        engine_failure.NO_ENCODER,
         r"unknown encoder|encoder not found|error selecting an encoder|unrecognized option|option .* not found",
     ),
-    Rule(IO_ERROR, r"input/output error|stale file handle"),
+    Rule(engine_failure.IO_ERROR, r"input/output error|stale file handle"),
     Rule(
         input_failure.AUDIO_UNSUPPORTED,
         r"unsupported channel (?:layout|count)|sample rate \S+ is not supported",
@@ -68,26 +54,26 @@ RULES: tuple[Rule, ...] = (
     Rule(input_failure.TOO_LARGE, r"exceeds specified max pixel count|picture size \S+ is invalid"),
     Rule(input_failure.NOT_MEDIA, r"not on whitelist|detected only with low score"),
     Rule(input_failure.UNSUPPORTED, r"decoder .*not found|no decoder (?:for|could)|decoding requested, but no decoder"),
-    Rule(OUTPUT_PERMISSION, r"error opening output.*(?:permission denied|read-only file system)"),
-    Rule(OUTPUT_MISSING, r"error opening output.*no such file or directory"),
+    Rule(engine_failure.OUTPUT_PERMISSION, r"error opening output.*(?:permission denied|read-only file system)"),
+    Rule(engine_failure.OUTPUT_MISSING, r"error opening output.*no such file or directory"),
     Rule(input_failure.PERMISSION, r"error opening input.*permission denied"),
     Rule(input_failure.MISSING, r"error opening input.*no such file or directory"),
     Rule(input_failure.IS_FOLDER, r"error opening input.*is a directory"),
     Rule(input_failure.TRUNCATED, r"moov atom not found|file ended prematurely|partial file|truncat"),
     Rule(input_failure.INVALID, r"decode error rate .* exceeds maximum", exit_codes=(69,)),
-    Rule(NO_ENCODER, exit_codes=(8,)),
-    Rule(NOT_STARTED, exit_codes=(126, 127)),
+    Rule(engine_failure.NO_ENCODER, exit_codes=(8,)),
+    Rule(engine_failure.NOT_STARTED, exit_codes=(126, 127)),
     Rule(input_failure.NOT_MEDIA, r"error opening input", exit_codes=(183, 234)),
     Rule(input_failure.INVALID, exit_codes=(69, 183)),
-    Rule(NO_SPACE, exit_codes=(228,)),
-    Rule(FILE_LIMIT, exit_codes=(229, -signal.SIGXFSZ)),
-    Rule(OUT_OF_FILES, exit_codes=(232,)),
+    Rule(engine_failure.NO_SPACE, exit_codes=(228,)),
+    Rule(engine_failure.FILE_LIMIT, exit_codes=(229, -signal.SIGXFSZ)),
+    Rule(engine_failure.OUT_OF_FILES, exit_codes=(232,)),
     Rule(input_failure.IS_FOLDER, exit_codes=(235,)),
-    Rule(OUT_OF_MEMORY, exit_codes=(244,)),
-    Rule(OUT_OF_THREADS, exit_codes=(245,)),
-    Rule(IO_ERROR, exit_codes=(251,)),
+    Rule(engine_failure.OUT_OF_MEMORY, exit_codes=(244,)),
+    Rule(engine_failure.OUT_OF_THREADS, exit_codes=(245,)),
+    Rule(engine_failure.IO_ERROR, exit_codes=(251,)),
     Rule(input_failure.MISSING, exit_codes=(254,)),
-    Rule(INTERRUPTED, exit_codes=(255,)),
+    Rule(engine_failure.INTERRUPTED, exit_codes=(255,)),
 )
 
 

@@ -1,4 +1,4 @@
-"""docs/fleet.md takes a newcomer from one machine to three: every command of that is typed, on machines of a network."""
+"""docs/fleet.md takes a newcomer from one machine to three: every command of it is typed on machines of a network."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """What the farm costs on top of ffmpeg: N jobs through a real farm against the same commands under `xargs -P`.
 
-Both ways encode the same things with the same argv, alternating in one run. Wall is from the submission to the last
-completed job. CPU counts everything: for the farm its process, its engines, its probe and this client; for xargs all
-that it ran. Prints each pair, then the median and the spread of the ratios.
+Both ways encode the same things with the same argv, alternating in one run, and as many at once: as the CPU units of
+one job fit into ``--slots``. Wall is from the submission to the last completed job. CPU counts everything: for the
+farm its process, its engines, its probes and this client; for xargs all that it ran. Prints each pair, then the median
+and the spread of the ratios.
 """
 
 from __future__ import annotations
@@ -82,16 +83,22 @@ def through_farm(client: httpx2.Client, farm: psutil.Process, job: dict[str, Any
     return Cost(wall, cpu_of(farm) - cpu + time.process_time() - own)
 
 
-def through_xargs(commands: list[str], folder: Path, slots: int) -> Cost:
-    """Run the commands, as many at once as the farm has slots."""
+def through_xargs(commands: list[str], folder: Path, at_once: int) -> Cost:
+    """Run the commands, so many at once."""
     script = folder / "commands"
     script.write_text("".join(f"{command}\n" for command in commands))
     started, cpu = time.monotonic(), cpu_of_children()
     with script.open() as lines:
         subprocess.run(
-            ["xargs", "-P", str(slots), "-L", "1", "env"], stdin=lines, stdout=subprocess.DEVNULL, check=True
+            ["xargs", "-P", str(at_once), "-L", "1", "env"], stdin=lines, stdout=subprocess.DEVNULL, check=True
         )
     return Cost(time.monotonic() - started, cpu_of_children() - cpu)
+
+
+def at_once(client: httpx2.Client, scenario: str, slots: int) -> int:
+    """How many jobs of the scenario a farm of so many CPU units runs at a time."""
+    [found] = [one for one in client.get("/scenarios").json()["scenarios"] if one["name"] == scenario]
+    return max(1, slots // found["cost"])
 
 
 def commands_of(client: httpx2.Client, launch: str, folder: Path) -> list[str]:
@@ -114,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="CPU units of the farm")
     parser.add_argument("--scenario", default="480p30-h264")
     parser.add_argument("--duration", type=float, help="media seconds of each job; 1 of a test picture, all of a file")
     parser.add_argument("--input", type=Path, help="encode this file instead of a test picture")
@@ -128,7 +135,7 @@ def main() -> None:
     print(f"machine: {platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     length = f"{parameters['duration']:g} s of " if "duration" in parameters else ""
     what = options.input.name if options.input is not None else "a test picture"
-    print(f"{options.jobs} jobs: {length}{what} as {options.scenario}, {options.slots} at once")
+    print(f"{options.jobs} jobs: {length}{what} as {options.scenario}, a farm of {options.slots} units")
     pairs: list[tuple[Cost, Cost]] = []
     with tempfile.TemporaryDirectory(prefix="reelmill-overhead-") as name:
         folder = Path(name)
@@ -137,10 +144,11 @@ def main() -> None:
             shutil.copy(options.input, folder / "media")
         with running_farm(folder, options.slots) as (client, farm):
             through_farm(client, farm, job, options.slots, "warm-up")
+            parallel = at_once(client, options.scenario, options.slots)
             for number in range(options.pairs):
                 launch = f"pair-{number}"
                 farmed = through_farm(client, farm, job, options.jobs, launch)
-                bare = through_xargs(commands_of(client, launch, folder / launch), folder, options.slots)
+                bare = through_xargs(commands_of(client, launch, folder / launch), folder, parallel)
                 pairs.append((farmed, bare))
                 print(
                     f"pair {number}: farm {farmed.wall:.2f} s wall, {farmed.cpu:.2f} s CPU; "

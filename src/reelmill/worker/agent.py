@@ -57,6 +57,7 @@ _CLEANED_AT_ONCE = 500
 _GARBAGE_AT_ONCE = 10_000
 """Of so many folders a master is asked in one word, which must fit on every bus."""
 _CLAIM_WAIT = 20.0
+_UNITS_TO_A_PROBE = 4
 _ANSWER_SECONDS = 5.0
 _BEAT_SECONDS = 3.0
 """So long a beat waits for its answer. The master that was asked may be frozen: the next asks another."""
@@ -98,7 +99,7 @@ class Worker(Service):
         self._bus = bus
         self._depot = depot
         self._make_attempt = make_attempt
-        self._probe = Probe()
+        self._probe = Probe(processes=max(2, capabilities.units // _UNITS_TO_A_PROBE))
         self._reporter = Reporter(bus)
         shared = (depot, inventory.engines(), self._probe, self._reporter)
         self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits, hang_seconds=hang_seconds)

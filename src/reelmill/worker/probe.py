@@ -1,4 +1,4 @@
-"""The client of the probe process: keeps one alive, asks it one thing at a time, and replaces it when it fails."""
+"""The client of the probe processes: keeps them alive, asks each one thing at a time, and replaces those that fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -51,26 +51,43 @@ class _Reply(msgspec.Struct, frozen=True):
 
 
 class Probe(Service):
-    """Looks at media files in a process of its own, which may die. ``timeout`` seconds for a file's headers."""
+    """Looks at media files in processes of their own, which may die. ``timeout`` seconds for a file's headers.
 
-    def __init__(self, timeout: float = 30.0) -> None:
+    One process is kept; up to ``processes`` are started when there is more to look at, so that an input need not wait
+    for the verification of another job's output.
+    """
+
+    def __init__(self, timeout: float = 30.0, processes: int = 1) -> None:
         self._timeout = timeout
-        self._turn = asyncio.Lock()
-        self._process: asyncio.subprocess.Process | None = None
-        self._replies = msgspec.json.Decoder(_Reply)
+        self._processes = processes
+        self._room = asyncio.Semaphore(processes)
+        self._idle = [_ProbeProcess() for _ in range(processes)]
+        """The one used last comes last, and is used next: the others start only when they are needed."""
 
     @property
     def pid(self) -> int | None:
-        """The probe process's id; None when none runs."""
-        return self._process.pid if self._process is not None else None
+        """The id of the process that answers next; None when it does not run."""
+        return self._idle[-1].pid if self._idle else None
 
     async def start(self) -> None:
-        async with self._turn:
-            await self._ensure()
+        async with self._take() as process:
+            await process.ensure()
 
     async def stop(self) -> None:
-        async with self._turn:
-            await self._discard()
+        """End the processes, each when it has answered."""
+        async with contextlib.AsyncExitStack() as all_of_them:
+            for _ in range(self._processes):
+                process = await all_of_them.enter_async_context(self._take())
+                await process.discard()
+
+    @contextlib.asynccontextmanager
+    async def _take(self) -> AsyncGenerator[_ProbeProcess]:
+        async with self._room:
+            process = self._idle.pop()
+            try:
+                yield process
+            finally:
+                self._idle.append(process)
 
     async def probe(self, path: Path, *, count_frames: bool = False) -> MediaInfo:
         """What the file at ``path`` (absolute) is; ProbeError with a failure for its job when that cannot be told.
@@ -98,16 +115,36 @@ class Probe(Service):
         return reply.chunks
 
     async def _ask_twice(self, request: Mapping[str, object], patience: float) -> _Reply:
-        async with self._turn:
+        async with self._take() as process:
             for _ in range(2):  # a crash may be the fault of what was probed before
-                reply = await self._ask(request, patience)
+                reply = await process.ask(request, patience)
                 if reply is not None:
                     return reply
             raise ProbeError(_CRASHED)
 
-    async def _ask(self, request: Mapping[str, object], patience: float) -> _Reply | None:
+    def _patience(self, path: Path, count_frames: bool) -> float:
+        if not count_frames:
+            return self._timeout
+        try:
+            return self._timeout + path.stat().st_size / _SLOWEST_READ
+        except OSError:  # the probe will say what is wrong with it
+            return self._timeout
+
+
+class _ProbeProcess:
+    """One probe process, started when it is needed."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._replies = msgspec.json.Decoder(_Reply)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def ask(self, request: Mapping[str, object], patience: float) -> _Reply | None:
         """One question; None when the process died of it. Whatever goes wrong, no answer is left for the next one."""
-        process = await self._ensure()
+        process = await self.ensure()
         assert process.stdin is not None
         assert process.stdout is not None
         answered = False
@@ -125,20 +162,12 @@ class Probe(Service):
             return None
         finally:
             if not answered:
-                await self._discard()
+                await self.discard()
 
-    def _patience(self, path: Path, count_frames: bool) -> float:
-        if not count_frames:
-            return self._timeout
-        try:
-            return self._timeout + path.stat().st_size / _SLOWEST_READ
-        except OSError:  # the probe will say what is wrong with it
-            return self._timeout
-
-    async def _ensure(self) -> asyncio.subprocess.Process:
+    async def ensure(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
-        await self._discard()
+        await self.discard()
         argv = die_with_parent([sys.executable, "-m", "reelmill.worker.probe_process"])
         extra = {name: os.environ[name] for name in ("PYTHONPATH", "VIRTUAL_ENV") if name in os.environ}
         self._process = await asyncio.create_subprocess_exec(
@@ -162,13 +191,13 @@ class Probe(Service):
             pass
         finally:
             if not ready:
-                await self._discard()
+                await self.discard()
         if not ready:
             raise StartupError(
                 "the probe process did not start; run `python -m reelmill.worker.probe_process` to see why"
             )
 
-    async def _discard(self) -> None:
+    async def discard(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return

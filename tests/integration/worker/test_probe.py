@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from reelmill.domain.failure import Failure
@@ -176,6 +177,24 @@ async def test_questions_at_once_are_answered_each(probe: Probe, make_media: Mak
     films = [make_media(f"{width}.mp4", size=f"{width}x240") for width in (320, 352, 640)]
     infos = await asyncio.gather(*(probe.probe(film) for film in films * 5))
     assert [info.width for info in infos] == [320, 352, 640] * 5
+
+
+async def test_an_input_need_not_wait_for_an_output(make_media: MakeMedia) -> None:
+    """While one process is at work the next question goes to another one, which is started for it, and kept."""
+    film = make_media("film.mp4")
+    probe = Probe(timeout=60, processes=2)
+    await probe.start()
+    first = probe.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    waits = asyncio.create_task(probe.probe(film))
+    await asyncio.sleep(0)
+    assert (await probe.probe(film)).codec == "h264"
+    assert probe.pid not in (None, first)
+    os.kill(first, signal.SIGCONT)
+    assert (await waits).codec == "h264"
+    await probe.stop()
+    assert psutil.Process().children() == []
 
 
 async def test_stop_leaves_nothing_and_may_be_repeated(probe: Probe) -> None:

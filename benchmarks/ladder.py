@@ -19,11 +19,11 @@ import msgspec
 from stores import describe_machine
 
 from reelmill.domain.attempt import AttemptKey, Grant
+from reelmill.domain.encoder import SOFTWARE
 from reelmill.domain.job import Parameters
 from reelmill.domain.scenario import LADDERS, Scenario
 from reelmill.worker.engines.engine import make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.inventory import find_ffmpeg
 from reelmill.worker.ladder_output import finish_ladder
 from reelmill.worker.media_info import MediaInfo
@@ -109,7 +109,7 @@ class Mill:
 
 async def measure(source_name: str, ladder: Scenario, rounds: int, seconds: float, threads: int) -> list[float]:
     ffmpeg = find_ffmpeg()
-    engine = FfmpegEngine(ffmpeg.path, {codec: names[0] for codec, names in ENCODERS.items()})
+    engine = FfmpegEngine(ffmpeg.path, {codec: names[0] for codec, names in SOFTWARE.items()})
     probe = Probe()
     await probe.start()
     ratios: list[float] = []

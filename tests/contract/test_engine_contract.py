@@ -16,12 +16,12 @@ import msgspec
 import pytest
 
 from reelmill.domain.attempt import AttemptKey, Grant
+from reelmill.domain.encoder import SOFTWARE as FFMPEG_ENCODERS
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters
 from reelmill.domain.scenario import CATALOGUE, Scenario
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS as FFMPEG_ENCODERS
 from reelmill.worker.engines.gstreamer import GstreamerEngine
 from reelmill.worker.engines.gstreamer_encoders import ENCODERS as GSTREAMER_ENCODERS
 from reelmill.worker.inventory import Ffmpeg, find_ffmpeg

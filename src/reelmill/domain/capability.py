@@ -41,19 +41,35 @@ def with_feature(codec: str, feature: str) -> str:
     return f"{codec}+{feature}"
 
 
+BY_NAME = "encoder-by-name"
+"""The feature of engines that use the encoder that a job names and no other; the encoders themselves are features too.
+
+An older worker offers its hardware encoders, and would take another where one of them fails.
+"""
+
+
+def with_encoder(codec: str, encoder: str) -> str:
+    """A `Needs.codec` for engines that have this encoder, and use no other in its place."""
+    return with_feature(with_feature(codec, BY_NAME), encoder)
+
+
+def encoder_named(needs: Needs) -> str | None:
+    """The encoder that such jobs name; None where it is the node's choice."""
+    _, *features = needs.codec.split("+")
+    return features[1] if features[:1] == [BY_NAME] else None
+
+
 def encodes(node: Capabilities, needs: Needs) -> bool:
     """Whether the node has an engine and an encoder for such a job."""
     return bool(_able_engines(node, needs))
 
 
 def _able_engines(node: Capabilities, needs: Needs) -> list[str]:
-    codec, _, feature = needs.codec.partition("+")
+    codec, *features = needs.codec.split("+")
     return [
         engine
         for engine, codecs in node.engines.items()
-        if needs.engine in ("auto", engine)
-        and codec in codecs
-        and (not feature or feature in node.features.get(engine, ()))
+        if needs.engine in ("auto", engine) and codec in codecs and set(features) <= set(node.features.get(engine, ()))
     ]
 
 

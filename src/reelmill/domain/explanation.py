@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reelmill.domain.capability import Capabilities, Needs, can_run, encodes, units_on
+from reelmill.domain.capability import Capabilities, Needs, can_run, encoder_named, encodes, units_on
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import describe
 from reelmill.domain.node import Node
@@ -241,6 +241,8 @@ def _lack(nodes: Sequence[Capabilities], needs: Needs) -> str:
     """What is needed and none of the nodes has; both the encoder and the labels when no node has all of it."""
     codec, _, feature = needs.codec.partition("+")
     encoder = f"an encoder for {codec}" + (f" that does {feature}" if feature else "")
+    if (name := encoder_named(needs)) is not None:
+        encoder = f"the encoder {name}"
     if needs.engine != "auto":
         encoder = f"{needs.engine} with {encoder}"
     lacking = [] if any(encodes(node, needs) for node in nodes) else [encoder]

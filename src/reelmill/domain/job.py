@@ -45,7 +45,8 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
     ``chunk`` seconds, if it lasts more than ``chunk_above`` (None: any); ``piece`` is what one of those encodes of it.
     ``quality`` is measured behind the encode, of every ``quality_sample``-th frame, and must reach ``quality_min`` on
-    average. With the ``output_mode`` rtmp there is no output: what is encoded is sent to ``rtmp_url`` in real time.
+    average. With the ``output_mode`` rtmp there is no output: what is encoded is sent to ``rtmp_url`` in real time. An
+    ``encoder`` is there when the job named one; the engine finds it in the scenario.
     """
 
     duration: float | None = None
@@ -63,6 +64,7 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     quality_sample: int = 1
     quality_min: float | None = None
     verify: VerifyDepth = "ends"
+    encoder: str | None = None
 
     @property
     def is_streamed(self) -> bool:

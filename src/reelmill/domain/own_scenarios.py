@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from reelmill.domain.capability import CODECS
+from reelmill.domain.encoder import codec_of
 from reelmill.domain.ladder import Ladder, Rung
 from reelmill.domain.picture import Picture
 from reelmill.domain.quantity import parse_bitrate
@@ -139,6 +140,10 @@ def _build(place: str, name: str, own: _Table, base: Scenario | None) -> Scenari
     if own.get("rate", {}).get("mode") in ("bitrate", "two-pass") and "crf" not in own["rate"]:
         values["rate"].pop("crf", None)  # what was inherited means nothing any more
     values["name"] = name
+    if own.get("encoder") is not None:
+        _follow_encoder(place, values, own)
+    elif base is not None and values["codec"] != base.codec:
+        values.pop("encoder", None)  # it makes another codec
     if "preset" not in own and (base is None or values["codec"] != base.codec):
         values["preset"] = usual_preset(values.get("codec"))
     values.setdefault("cost", 1)
@@ -161,6 +166,13 @@ def _build(place: str, name: str, own: _Table, base: Scenario | None) -> Scenari
     except InvalidField as error:
         raise InvalidField(f"{place}.{error.field}", str(error).removeprefix(f"{error.field}: ")) from None
     return found
+
+
+def _follow_encoder(place: str, values: _Table, own: _Table) -> None:
+    """The codec is that of the encoder where nothing else is said."""
+    encoder = own["encoder"]
+    if isinstance(encoder, str) and "codec" not in own:  # anything else is refused when it is read as a scenario
+        values["codec"] = codec_of(f"{place}.encoder", encoder)
 
 
 def _work(scenario: Scenario) -> tuple[object, ...]:

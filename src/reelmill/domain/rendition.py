@@ -8,6 +8,7 @@ import msgspec
 
 from reelmill.domain.capability import CODECS
 from reelmill.domain.container import CONTAINERS, SUFFIXES, container_of_name
+from reelmill.domain.encoder import codec_of, is_hardware
 from reelmill.domain.ladder import check_ladder
 from reelmill.domain.picture import MOST_FPS, check_picture
 from reelmill.domain.quantity import format_bitrate
@@ -40,6 +41,8 @@ def check_scenario(scenario: Scenario) -> None:
     _check_size(scenario)
     if not 1 <= scenario.fps <= MOST_FPS:
         raise InvalidField("fps", f"{scenario.fps:g} is out of range (1 to {MOST_FPS})")
+    if scenario.encoder is not None:
+        _check_encoder("encoder", scenario, scenario.encoder)
     presets = PRESETS[scenario.codec]
     if scenario.preset not in presets:
         raise InvalidField("preset", f"{scenario.preset!r} is none of {scenario.codec}'s: {', '.join(presets)}")
@@ -55,6 +58,21 @@ def check_scenario(scenario: Scenario) -> None:
     if scenario.ladder is not None:
         check_ladder("ladder", scenario.ladder, scenario.codec, scenario.keyframe_seconds)
         _check_with_ladder(scenario)
+
+
+def name_encoder(field: str, scenario: Scenario, encoder: str) -> Scenario:
+    """The scenario with that encoder and no other; InvalidField of that ``field`` when it cannot make it."""
+    _check_encoder(field, scenario, encoder)
+    return msgspec.structs.replace(scenario, encoder=encoder)
+
+
+def _check_encoder(field: str, scenario: Scenario, encoder: str) -> None:
+    codec = codec_of(field, encoder)
+    if codec != scenario.codec:
+        raise InvalidField(field, f"{encoder!r} makes {codec}, and {scenario.name} is {scenario.codec}")
+    if is_hardware(encoder) and not scenario.suits_hardware:
+        plain = "a bitrate in one pass, 8 bits (yuv420p) and one rendition"
+        raise InvalidField(field, f"{encoder!r} is hardware, which does {plain} only; {scenario.name} asks for more")
 
 
 def _check_with_ladder(scenario: Scenario) -> None:
@@ -99,6 +117,7 @@ def check_streamable(field: str, scenario: Scenario) -> None:
         (scenario.rate.mode != "bitrate", f"has the rate control {scenario.rate.mode}, and streams keep a bitrate"),
         (scenario.audio.codec in ("opus", "copy"), f"has sound of {scenario.audio.codec!r}, and RTMP carries AAC"),
         (scenario.subtitles != "none", "keeps subtitles, and streams have none"),
+        (is_hardware(scenario.encoder or ""), f"names {scenario.encoder}, and streams are encoded in software"),
     ):
         if wrong:
             raise InvalidField(field, f"{scenario.name} {what}; use another scenario")

@@ -18,7 +18,7 @@ from reelmill.domain.media_path import check_media_path
 from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
-from reelmill.domain.rendition import check_output, check_streamable
+from reelmill.domain.rendition import check_output, check_streamable, name_encoder
 from reelmill.domain.scenario import OPTIONS, Scenario, find_built_in, find_scenario
 from reelmill.domain.stream import RTMP_SCHEMES, OutputMode, check_stream_url
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
@@ -51,6 +51,7 @@ class RequestedParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     quality_min: float | None = None
     verify: VerifyDepth = "ends"
     chunk: float | str | None = None
+    encoder: str | None = None
 
 
 class JobRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,6 +85,10 @@ def accept(
         scenario = find_scenario(request.scenario)
     except NotFound as error:
         raise InvalidField("scenario", str(error)) from None
+    if request.parameters.encoder is not None:
+        scenario = name_encoder("parameters.encoder", scenario, request.parameters.encoder)
+    if scenario.encoder is not None and request.engine == "gstreamer":
+        raise InvalidField("engine", f"'gstreamer' has no {scenario.encoder}, which is ffmpeg's; leave `engine` out")
     parameters = _check_parameters(request, scenario, job_id, media_root)
     usual = chunking if parameters.output_mode == "file" else None
     cut = check_chunk(request.parameters.chunk, parameters.input, scenario, request.engine, usual)
@@ -95,9 +100,10 @@ def accept(
     check_labels("node_labels", request.node_labels)
     node_labels = dict(sorted(request.node_labels.items()))
     encoder = scenario.encoder_needed(container_of_name(parameters.output or "") or scenario.usual_container)
-    engine = _engine_for(request.engine, parameters)
+    engine = _engine_for(request.engine, parameters, scenario)
     if cut is not None:
-        engine, encoder = "ffmpeg", with_feature(scenario.codec, OPTIONS)
+        engine = "ffmpeg"
+        encoder = encoder if scenario.encoder is not None else with_feature(scenario.codec, OPTIONS)
     if isinstance(request.confidence, str):
         check_plain("confidence", request.confidence, MOST_LABEL_CHARS)
     return NewJob(
@@ -114,7 +120,7 @@ def accept(
         confidence=request.confidence,
         idempotency_key=request.idempotency_key,
         fingerprint=_fingerprint(request),
-        definition=None if find_built_in(scenario.name) else scenario,
+        definition=None if scenario == find_built_in(scenario.name) else scenario,
     )
 
 
@@ -157,6 +163,7 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
         quality_sample=asked.quality_sample,
         quality_min=asked.quality_min,
         verify=asked.verify,
+        encoder=asked.encoder,
     )
 
 
@@ -189,8 +196,9 @@ def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scen
     check_streamable("scenario", scenario)
 
 
-def _engine_for(asked: EngineChoice, parameters: Parameters) -> EngineChoice:
-    return "ffmpeg" if asked == "auto" and parameters.is_streamed else asked
+def _engine_for(asked: EngineChoice, parameters: Parameters, scenario: Scenario) -> EngineChoice:
+    needs_ffmpeg = parameters.is_streamed or scenario.encoder is not None
+    return "ffmpeg" if asked == "auto" and needs_ffmpeg else asked
 
 
 def _choose_output(

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from reelmill.domain.capability import with_feature
+from reelmill.domain.capability import with_encoder, with_feature
 from reelmill.domain.container import CONTAINERS, Container, ContainerName
 from reelmill.domain.ladder import Ladder, LadderFormat, Rung
 from reelmill.domain.picture import Picture, PixelFormat
@@ -32,7 +32,8 @@ class Scenario(msgspec.Struct, frozen=True):
     ``bitrate_low`` and ``bitrate_high`` (bit/s) are the usual range, from which load tests draw. ``cost`` is in CPU
     units: how many cores the encoder gets and how much room a node must have. ``container`` None leaves it to the
     output's name. ``subtitles`` keeps the source's text tracks. There is a key frame every ``keyframe_seconds``.
-    With a ``ladder`` the output is a folder of several sizes, of which ``width`` x ``height`` is the largest.
+    With a ``ladder`` the output is a folder of several sizes, of which ``width`` x ``height`` is the largest. An
+    ``encoder`` is that one and no other; None leaves it to the node.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Scenario(msgspec.Struct, frozen=True):
     subtitles: Literal["none", "keep"] = "none"
     keyframe_seconds: float = 2.0
     ladder: Ladder | None = None
+    encoder: str | None = None
 
     @property
     def bitrate_limits(self) -> tuple[int, int]:
@@ -73,10 +75,17 @@ class Scenario(msgspec.Struct, frozen=True):
 
         Plain are the built-in scenarios in the containers that every version knows.
         """
+        if self.encoder is not None:
+            return with_encoder(self.codec, self.encoder)
         if self.ladder is not None:
             return with_feature(self.codec, LADDER)
         is_plain = container.name in _PLAIN_CONTAINERS and CATALOGUE.get(self.name) == self
         return self.codec if is_plain else with_feature(self.codec, OPTIONS)
+
+    @property
+    def suits_hardware(self) -> bool:
+        """Whether hardware encoders do what it asks: an average bitrate in one pass, of 8 bits, of one rendition."""
+        return self.rate.mode == "bitrate" and self.pixel_format == "yuv420p" and self.ladder is None
 
     @property
     def usual_container(self) -> Container:

@@ -75,6 +75,8 @@ def _lack(nodes: Sequence[NodeState], demand: Demand) -> str:
     missing = {name: value for name, value in demand.node_labels.items() if not _any_carries(nodes, name, value)}
     if missing:
         return "the label " + ", ".join(f"{name}={value}" for name, value in missing.items())
+    if demand.scenario.encoder is not None:
+        return f"the encoder {demand.scenario.encoder}"
     if demand.engine != "auto" and not any(node.capabilities.engines.get(demand.engine) for node in nodes):
         return demand.engine
     engine = "" if demand.engine == "auto" else f" of {demand.engine}"

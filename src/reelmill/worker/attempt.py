@@ -39,7 +39,7 @@ from reelmill.worker.depot import Depot
 from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
-from reelmill.worker.fallback import describe_fallback, lets_another_try, ways_to_encode
+from reelmill.worker.fallback import blame_device, describe_fallback, lets_another_try, ways_to_encode
 from reelmill.worker.ladder_output import finish_ladder
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
@@ -188,8 +188,9 @@ class Attempt:
             try:
                 return await self._encode_with(way, plan, limit)
             except AttemptFailed as failed:
-                if way is ways[-1] or not lets_another_try(failed.failure, way.encoder_of(plan)):
-                    raise
+                encoder = way.encoder_of(plan)
+                if way is ways[-1] or not lets_another_try(failed.failure, encoder):
+                    raise AttemptFailed(blame_device(failed.failure, encoder)) from failed.__cause__
                 self._fallback = describe_fallback(self._fallback, way, plan, failed.failure)
                 log.warning("engine_replaced", job=self.grant.key.job_id, why=self._fallback)
         raise AssertionError("a job has no engine")

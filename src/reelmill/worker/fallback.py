@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from reelmill.domain.attempt import Grant
+from reelmill.domain.encoder import is_hardware
 from reelmill.domain.failure import Failure
 from reelmill.worker.engines.engine import EncodePlan, Engine
-from reelmill.worker.engines.ffmpeg_hardware import is_hardware
 
 _OF_THE_DISK = frozenset({"no_space", "file_too_large", "permission_denied", "output_folder_missing", "io_error"})
 
@@ -26,6 +28,13 @@ def lets_another_try(failure: Failure, encoder: str) -> bool:
     if is_hardware(encoder):
         return failure.reason not in ("input_error", "user_error") and failure.code not in _OF_THE_DISK
     return failure.reason == "capability_mismatch"
+
+
+def blame_device(failure: Failure, encoder: str) -> Failure:
+    """The failure of the last way: a device that worked when its node began may work again, or on another node."""
+    if failure.reason == "capability_mismatch" and is_hardware(encoder):
+        return msgspec.structs.replace(failure, reason="platform_error")
+    return failure
 
 
 def describe_fallback(before: str | None, way: Engine, plan: EncodePlan, failure: Failure) -> str:

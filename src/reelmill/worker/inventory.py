@@ -11,13 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from reelmill.domain.capability import CODECS, Capabilities
+from reelmill.domain.capability import BY_NAME, CODECS, Capabilities
+from reelmill.domain.encoder import HARDWARE, SOFTWARE
 from reelmill.domain.scenario import LADDER, OPTIONS
 from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import Engine
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
-from reelmill.worker.engines.ffmpeg_hardware import HARDWARE
 from reelmill.worker.engines.gstreamer import GstreamerEngine
 from reelmill.worker.gstreamer_trial import NONE, Gstreamer, find_gstreamer, try_gstreamer
 from reelmill.worker.machine import find_program, usable_cores, usable_memory
@@ -94,14 +93,14 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     """
     ffmpeg = await asyncio.to_thread(find_ffmpeg)
     found = await find_gstreamer()  # what may stop the start, before anything runs that would be left behind
-    trials = await _try_ffmpeg(ffmpeg.path, ENCODERS)
+    trials = await _try_ffmpeg(ffmpeg.path, SOFTWARE)
     hardware = await _try_hardware(ffmpeg.path)
     gstreamer = await try_gstreamer(found)
-    in_hardware = working_encoders(hardware)
     encoders = working_encoders(trials)
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
+    named = [trial.encoder for trial in (*hardware, *trials) if trial.ok]
     engines = {"ffmpeg": list(encoders)} if encoders else {}
-    features = {"ffmpeg": [OPTIONS, LADDER, *in_hardware.values()]} if encoders else {}
+    features = {"ffmpeg": [OPTIONS, LADDER, BY_NAME, *named]} if encoders else {}
     if gstreamer is not None and gstreamer.encoders:
         engines["gstreamer"] = list(gstreamer.encoders)
     capabilities = Capabilities(units, engines, dict(labels or {}), features=features)

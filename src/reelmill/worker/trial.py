@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from reelmill.domain.encoder import is_hardware
 from reelmill.domain.scenario import CATALOGUE, Scenario
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Engine
-from reelmill.worker.engines.ffmpeg_hardware import is_hardware
 from reelmill.worker.process import EngineProcess
 
 _TRIAL_SECONDS = 10.0

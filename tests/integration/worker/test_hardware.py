@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reelmill.domain.attempt import AttemptKey, Grant
@@ -55,13 +56,14 @@ class Machine:
         self.ffmpeg.write_text(SCRIPT.format(said=self.said, ffmpeg=real, no_device=NO_DEVICE))
         self.ffmpeg.chmod(0o755)
 
-    async def run(self, says: str = "") -> Result | Fail:
-        """Encode one job on it, while its driver says that: what came of it."""
+    async def run(self, says: str = "", encoder: str | None = None) -> Result | Fail:
+        """Encode one job on it, with that encoder if one is named, while its driver says that: what came of it."""
         inventory = await discover()
         self.said.write_text(says)
         reporter = Listener()
         parameters = Parameters(output="out.mp4", duration=0.5, bitrate=1_000_000)
-        grant = Grant(AttemptKey("job", 1), find_scenario("480p30-h264"), "ffmpeg", parameters, 2, LEASE)
+        scenario = msgspec.structs.replace(find_scenario("480p30-h264"), encoder=encoder)
+        grant = Grant(AttemptKey("job", 1), scenario, "ffmpeg", parameters, 2, LEASE)
         shop = Workshop("node", SharedFolder(self.folder), inventory.engines(), self.probe, reporter)
         await Attempt(grant, shop, lambda _: None).run()
         events = [report.event for report in reporter.said]
@@ -89,7 +91,8 @@ async def test_this_machine_offers_no_hardware() -> None:
     inventory = await discover()
     if any(trial.ok for trial in inventory.hardware):
         pytest.skip("this machine has a hardware encoder")
-    assert inventory.capabilities.features["ffmpeg"] == ["options", "ladder"]
+    software = ["libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"]
+    assert inventory.capabilities.features["ffmpeg"] == ["options", "ladder", "encoder-by-name", *software]
     assert all("device" in (trial.error or "") for trial in inventory.hardware), inventory.hardware
 
 
@@ -110,6 +113,25 @@ async def test_software_goes_on_where_hardware_fails(machine: Machine, says: str
     assert (result.engine, result.encoder) == ("ffmpeg", "libx264")
     assert result.fallback is not None
     assert result.fallback.startswith(f"not h264_nvenc of ffmpeg ({code}: ")
+
+
+@pytest.mark.parametrize("encoder", ["h264_nvenc", "libx264"])
+async def test_an_encoder_that_is_named_is_used(machine: Machine, encoder: str) -> None:
+    """Also the one that the node would not have chosen."""
+    result = await machine.run(encoder=encoder)
+    assert isinstance(result, Result)
+    assert (result.encoder, result.fallback) == (encoder, None)
+
+
+@pytest.mark.parametrize(
+    ("says", "reason", "code"),
+    [(NO_DEVICE, "platform_error", "no_encoder_device"), (NO_SESSION, "resource_error", "encoder_busy")],
+)
+async def test_a_named_encoder_is_never_replaced(machine: Machine, says: str, reason: str, code: str) -> None:
+    """The job is tried again, perhaps elsewhere, and says why."""
+    failed = await machine.run(says, encoder="h264_nvenc")
+    assert isinstance(failed, Fail)
+    assert (failed.failure.reason, failed.failure.code) == (reason, code)
 
 
 async def test_a_full_disk_is_not_the_encoders_fault(machine: Machine) -> None:

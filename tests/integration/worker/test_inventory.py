@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from reelmill.bus.memory import MemoryBus
+from reelmill.domain.encoder import SOFTWARE
 from reelmill.errors import StartupError
 from reelmill.worker.agent import Worker
 from reelmill.worker.depot import SharedFolder
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.engines.gstreamer_encoders import ENCODERS as GSTREAMER_ENCODERS
 from reelmill.worker.inventory import FFMPEG_VARIABLE, Ffmpeg, discover, find_ffmpeg
 from reelmill.worker.machine import find_program
@@ -21,7 +21,7 @@ async def test_discovery_tries_every_encoder() -> None:
     inventory = await discover(slots=7)
     assert inventory.capabilities.units == 7
     assert inventory.capabilities.engines["ffmpeg"] == list(inventory.encoders)
-    assert {trial.encoder for trial in inventory.trials} == {name for names in ENCODERS.values() for name in names}
+    assert {trial.encoder for trial in inventory.trials} == {name for names in SOFTWARE.values() for name in names}
     assert inventory.ffmpeg.path.is_absolute()
     assert "h264" in inventory.encoders
 

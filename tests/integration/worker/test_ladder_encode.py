@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from reelmill.domain.attempt import AttemptKey, Grant
+from reelmill.domain.encoder import SOFTWARE
 from reelmill.domain.job import Parameters
 from reelmill.domain.ladder import Ladder, LadderFormat, Rung
 from reelmill.domain.picture import Picture
@@ -24,7 +25,6 @@ from reelmill.domain.scenario import LADDERS, Scenario
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.inventory import Ffmpeg
 from reelmill.worker.ladder_output import LadderOutput, finish_ladder
 from reelmill.worker.playlist import read_media_playlist
@@ -52,7 +52,7 @@ class Mill:
 
     def __init__(self, ffmpeg: Ffmpeg, probe: Probe, folder: Path) -> None:
         self.probe, self.folder = probe, folder / "50% of a:b"  # no name of a folder is a pattern
-        self.engine = FfmpegEngine(ffmpeg.path, {codec: names[0] for codec, names in ENCODERS.items()})
+        self.engine = FfmpegEngine(ffmpeg.path, {codec: names[0] for codec, names in SOFTWARE.items()})
 
     async def plan(self, asked: Scenario, source: Path | None = BIG_BUCK_BUNNY) -> EncodePlan:
         parameters = Parameters(bitrate=asked.bitrate_default, output="out", duration=None if source else 4.0)

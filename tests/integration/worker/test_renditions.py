@@ -15,6 +15,7 @@ import pytest
 
 from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.domain.container import CONTAINERS
+from reelmill.domain.encoder import SOFTWARE
 from reelmill.domain.job import Parameters
 from reelmill.domain.picture import Picture
 from reelmill.domain.rate_control import RateControl
@@ -24,7 +25,6 @@ from reelmill.domain.sound import Sound
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Reading, follow, make_plan, passes_of
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.inventory import Ffmpeg
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
@@ -56,7 +56,7 @@ class Workbench:
 
     def __init__(self, ffmpeg: Ffmpeg, probe: Probe, folder: Path, encoder: int = 0) -> None:
         self.ffmpeg, self.probe, self.folder = ffmpeg, probe, folder
-        self.engine = FfmpegEngine(ffmpeg.path, {codec: names[0] for codec, names in ENCODERS.items()})
+        self.engine = FfmpegEngine(ffmpeg.path, {codec: names[0] for codec, names in SOFTWARE.items()})
 
     async def make(
         self, asked: Scenario, source: Path = BIG_BUCK_BUNNY, *, suffix: str | None = None, seconds: float | None = 1.0

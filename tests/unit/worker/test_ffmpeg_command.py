@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelmill.domain.encoder import SOFTWARE
 from reelmill.domain.scenario import CATALOGUE
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, follow
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_encoders import ENCODERS
 from reelmill.worker.media_info import MediaInfo
 
 PlanFor = Callable[..., EncodePlan]
-ENGINE = FfmpegEngine(Path("/opt/ffmpeg"), {codec: names[0] for codec, names in ENCODERS.items()})
+ENGINE = FfmpegEngine(Path("/opt/ffmpeg"), {codec: names[0] for codec, names in SOFTWARE.items()})
 
 
 def value_of(argv: list[str], option: str) -> str:

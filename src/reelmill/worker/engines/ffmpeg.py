@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from reelmill.domain.encoder import is_hardware
 from reelmill.domain.failure import Failure
 from reelmill.domain.picture import exact_rate
 from reelmill.worker.engines import ffmpeg_failure
@@ -18,7 +19,6 @@ from reelmill.worker.engines.ffmpeg_hardware import (
     device_options,
     does_in_hardware,
     hardware_options,
-    is_hardware,
     upload_filter,
 )
 from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
@@ -40,16 +40,16 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
         return "ffmpeg"
 
     def ways(self, plan: EncodePlan) -> list[FfmpegEngine]:
-        """With the hardware encoder of the codec, if one works here, then with the one in software."""
+        """With the hardware encoder of the codec, if one works here, then in software; one that is named, only so."""
         encoder = self.hardware.get(plan.scenario.codec)
-        if encoder is None or not does_in_hardware(plan):
+        if encoder is None or plan.scenario.encoder is not None or not does_in_hardware(plan):
             return [self]
         encoders = {**self.encoders, plan.scenario.codec: encoder}
         return [msgspec.structs.replace(self, encoders=encoders, hardware={}), self]
 
     def encoder_of(self, plan: EncodePlan) -> str:
         """As in its list of encoders."""
-        return self.encoders[plan.scenario.codec]
+        return plan.scenario.encoder or self.encoders[plan.scenario.codec]
 
     def command(self, plan: EncodePlan) -> list[str]:
         """The argv list; the output path is overwritten, so it must lie in the attempt's own folder."""
@@ -61,7 +61,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             *_seek(plan),
             *source_input(plan),
             *([] if plan.joining is None else pieces_input(plan.joining)),
-            *(_ladder if plan.is_ladder else _one_file)(plan, self.encoders[plan.scenario.codec]),
+            *(_ladder if plan.is_ladder else _one_file)(plan, self.encoder_of(plan)),
         ]
 
     def parse_progress(self, line: str, state: ProgressState) -> Reading | None:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from reelmill.worker.engines.engine import EncodePlan
-
-ENCODERS: Mapping[str, tuple[str, ...]] = {
-    "h264": ("libx264",),
-    "h265": ("libx265",),
-    "vp9": ("libvpx-vp9",),
-    "av1": ("libsvtav1", "libaom-av1"),
-}
-"""Encoders of each codec, the preferred one first."""
 
 _SVT_MOST_PARALLEL = 6  # the top of SVT-AV1's own scale, which is levels and not threads
 _VP9_TILE_WIDTH = 256  # the codec's least tile width: more columns than this allows are ignored

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from reelmill.worker.engines.engine import EncodePlan
-
-HARDWARE: Mapping[str, tuple[str, ...]] = {
-    "h264": ("h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox", "h264_vaapi"),
-    "h265": ("hevc_nvenc", "hevc_qsv", "hevc_amf", "hevc_videotoolbox", "hevc_vaapi"),
-    "av1": ("av1_nvenc", "av1_qsv", "av1_amf", "av1_vaapi"),
-}
-"""Encoders of each codec, the preferred one first."""
 
 _DEVICES = Path("/dev/dri")
 _UPLOAD = "format=nv12,hwupload"
 
 
-def is_hardware(encoder: str) -> bool:
-    """Whether that is one of the hardware encoders."""
-    return any(encoder in encoders for encoders in HARDWARE.values())
-
-
 def does_in_hardware(plan: EncodePlan) -> bool:
-    """Whether hardware encoders do what the plan asks: an average bitrate in one pass, of 8 bits.
+    """Whether hardware encoders do what the plan asks.
 
     Pieces that are joined must come from one encoder, whatever their nodes have; the rungs of a ladder need key frames
     that are known to the frame.
     """
-    scenario = plan.scenario
-    if plan.piece is not None or plan.joining is not None or plan.is_ladder:
-        return False
-    return scenario.rate.mode == "bitrate" and scenario.pixel_format == "yuv420p"
+    return plan.piece is None and plan.joining is None and plan.scenario.suits_hardware
 
 
 def device_options(encoder: str) -> list[str]:

@@ -35,7 +35,7 @@ def stream_command(engine: FfmpegEngine, plan: EncodePlan, url: str) -> list[str
         *("-progress", "pipe:1", "-stats_period", "0.25"),
         *("-filter_threads", str(plan.threads)),
         *("-re", *source_input(plan)),
-        *_video(plan, engine.encoders[plan.scenario.codec]),
+        *_video(plan, engine.encoder_of(plan)),
         *_audio(plan),
         *("-t", f"{plan.duration:.6f}"),
         *_server(plan, url),

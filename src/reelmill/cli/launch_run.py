@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from reelmill.cli.interrupt import ended_by_ctrl_c
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 
 def run_until_stopped(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
     """Launch. The first SIGINT, SIGTERM or SIGHUP ends it behind the request in flight, a second one at once."""
-    import asyncio
-    import signal
+    with ended_by_ctrl_c():
+        import asyncio
+        import signal
 
-    from reelmill.launcher.client import MasterClient
-    from reelmill.launcher.run import run_launch
+        from reelmill.launcher.client import MasterClient
+        from reelmill.launcher.run import run_launch
 
     async def main() -> LaunchOutcome:
         stop, second = asyncio.Event(), asyncio.Event()

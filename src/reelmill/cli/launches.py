@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from reelmill.cli.interrupt import EXIT_INTERRUPTED, ended_by_ctrl_c
 from reelmill.cli.master_client import MasterOption, call_master, master_url
 from reelmill.cli.output import Format, FormatOption, local_time, show_record, show_rows
 from reelmill.errors import InvalidField
@@ -44,7 +45,6 @@ _BRIEF = {"id": 13, "name": 12}
 """Two launches that share so much of their ids began in the same millisecond."""
 _SPREADS = ("queue_wait", "run_time", "speed")
 EXIT_SOME_FAILED = 3
-EXIT_INTERRUPTED = 130
 
 
 class ReportFormat(StrEnum):
@@ -190,12 +190,13 @@ async def _find(client: MasterClient, reference: str) -> LaunchHead:
 
 def run_until_interrupted(master: str | None, work: Callable[[MasterClient], Awaitable[T]]) -> T | None:
     """What ``work`` returns, given a client; None when SIGINT, SIGTERM or SIGHUP came first."""
-    import asyncio
-    import signal
+    with ended_by_ctrl_c():
+        import asyncio
+        import signal
 
-    from reelmill.launcher.client import MasterClient
+        from reelmill.launcher.client import MasterClient
 
-    url = master_url(master)
+        url = master_url(master)
 
     async def main() -> T | None:
         loop = asyncio.get_running_loop()

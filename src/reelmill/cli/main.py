@@ -9,12 +9,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from reelmill.cli.interrupt import EXIT_INTERRUPTED, ended_by_ctrl_c
+
 if TYPE_CHECKING:
     from typer.exceptions import TyperException
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 EXIT_PIPE_CLOSED = 141
 """What a shell says of a program that SIGPIPE has ended."""
 
@@ -42,13 +43,13 @@ def _run() -> int:
         if not argument.isascii() and not _is_text(argument):
             _complain(f"argument {place}, {argument!r}, is not valid UTF-8")
             return EXIT_USAGE
-    # Only now: these imports take most of the time of a short command.
-    from asyncio import CancelledError
+    with ended_by_ctrl_c():  # only now: these imports take most of the time of a short command
+        from asyncio import CancelledError
 
-    from typer.exceptions import Abort, TyperException
+        from typer.exceptions import Abort, TyperException
 
-    from reelmill.cli.commands import app
-    from reelmill.errors import InvalidField, ReelmillError, SettingsError
+        from reelmill.cli.commands import app
+        from reelmill.errors import InvalidField, ReelmillError, SettingsError
 
     try:
         return app(standalone_mode=False, prog_name="reelmill") or 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from reelmill.cli.interrupt import ended_by_ctrl_c
 from reelmill.errors import NotFound
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ def master_url(flag: str | None) -> str:
 
 def call_master(flag: str | None, work: Callable[[MasterClient], Awaitable[T]]) -> T:
     """What ``work`` returns, given a client of the master that ``flag`` or the settings name."""
-    import asyncio
+    with ended_by_ctrl_c():
+        import asyncio
 
-    from reelmill.launcher.client import MasterClient
+        from reelmill.launcher.client import MasterClient
 
-    url = master_url(flag)
+        url = master_url(flag)
 
     async def run() -> T:
         async with MasterClient(url) as client:

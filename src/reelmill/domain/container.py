@@ -11,7 +11,7 @@ ContainerName = Literal["mp4", "mkv", "webm", "ts"]
 
 
 class Container(NamedTuple):
-    """One kind of file. ``muxer`` is ffmpeg's name for it, which results show too.
+    """One kind of file. ``muxer`` is ffmpeg's name for it, which results show too; ``media_type`` is that of HTTP.
 
     ``copies`` are the audio codecs that it takes as they are, ffmpeg's names; None is any. ``subtitles`` is the codec
     in which it keeps text, None when it keeps none.
@@ -24,6 +24,7 @@ class Container(NamedTuple):
     """The audio codecs that are encoded for it, the preferred one first."""
     copies: frozenset[str] | None
     subtitles: str | None
+    media_type: str
 
     @property
     def suffix(self) -> str:
@@ -37,11 +38,13 @@ class Container(NamedTuple):
 
 _ALL = frozenset({"h264", "h265", "vp9", "av1"})
 _MP4_AUDIO = frozenset({"aac", "opus", "mp3", "ac3", "eac3", "alac", "flac"})
+_WEBM_AUDIO = frozenset({"opus", "vorbis"})
+_TS_AUDIO = frozenset({"aac", "mp2", "mp3", "ac3"})
 _CONTAINERS = (
-    Container("mp4", "mp4", _ALL, ("aac", "opus"), _MP4_AUDIO, "mov_text"),
-    Container("mkv", "matroska", _ALL, ("aac", "opus"), None, "subrip"),
-    Container("webm", "webm", frozenset({"vp9", "av1"}), ("opus",), frozenset({"opus", "vorbis"}), "webvtt"),
-    Container("ts", "mpegts", frozenset({"h264", "h265"}), ("aac",), frozenset({"aac", "mp2", "mp3", "ac3"}), None),
+    Container("mp4", "mp4", _ALL, ("aac", "opus"), _MP4_AUDIO, "mov_text", "video/mp4"),
+    Container("mkv", "matroska", _ALL, ("aac", "opus"), None, "subrip", "video/x-matroska"),
+    Container("webm", "webm", frozenset({"vp9", "av1"}), ("opus",), _WEBM_AUDIO, "webvtt", "video/webm"),
+    Container("ts", "mpegts", frozenset({"h264", "h265"}), ("aac",), _TS_AUDIO, None, "video/mp2t"),
 )
 CONTAINERS: Mapping[str, Container] = MappingProxyType({one.name: one for one in _CONTAINERS})
 """By the name that scenarios use."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 
 from reelmill.domain.attempt import MediaLinks
+from reelmill.domain.container import BY_MUXER
 from reelmill.domain.failure import Failure
 from reelmill.media import input_failure
 from reelmill.media.failed import AttemptFailed
@@ -22,7 +23,6 @@ MOST_BYTES = 5000 << 20
 """What every store takes in one request, and copies in one."""
 
 _READ_BYTES = 1 << 20
-_TYPES = {"mp4": "video/mp4", "matroska": "video/x-matroska"}
 _CODE = re.compile(rb"<Code>(\w{1,80})</Code>")
 _PASSING = frozenset({"RequestTimeout", "SlowDown", "OperationAborted", "InternalError", "ServiceUnavailable"})
 _DAMAGED = frozenset({"BadDigest", "IncompleteBody", "Md5Mismatch"})
@@ -35,10 +35,14 @@ async def put_output(http: httpx2.AsyncClient, links: MediaLinks, output: Path, 
     headers = {
         "Content-Length": str(size),
         "Content-MD5": base64.b64encode(md5).decode(),
-        "Content-Type": _TYPES.get(container_of(output), "application/octet-stream"),
+        "Content-Type": _media_type(output),
         **links.output_headers,
     }
     await check_store(await http.put(links.output, content=pieces(output), headers=headers))
+
+
+def _media_type(output: Path) -> str:
+    return BY_MUXER[container_of(output)].media_type
 
 
 async def check_store(answer: httpx2.Response) -> None:

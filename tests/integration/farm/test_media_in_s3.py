@@ -17,9 +17,11 @@ from obstore.store import S3Store
 
 from reelmill.bus.words import LINKS, LinksWanted
 from reelmill.domain.attempt import AttemptKey, MediaLinks
+from reelmill.domain.container import CONTAINERS, Container
 from reelmill.errors import StartupError
 from reelmill.master.attempt_cleaner import AttemptCleaner
 from reelmill.media.object_place import ObjectPlace
+from reelmill.media.publish import attempt_output
 from reelmill.worker import store_exchange
 from reelmill.worker.http_depot import HttpDepot
 from tests.cut_line import CutLine
@@ -70,6 +72,21 @@ def large(clip: Path) -> bytes:
 
 def names(objects: S3Store) -> list[str]:
     return sorted(one["path"] for some in obstore.list(objects) for one in some)  # pyright: ignore[reportUnknownMemberType]
+
+
+@pytest.mark.parametrize("container", CONTAINERS.values(), ids=lambda one: one.name)
+async def test_an_output_in_the_store_says_what_kind_of_file_it_is(
+    container: Container, s3: ObjectStore, tmp_path: Path
+) -> None:
+    """Each container that the farm makes, as whoever reads the object is told."""
+    place, key = ObjectPlace(f"s3://{BUCKET}/{tmp_path.name}", s3.endpoint), AttemptKey("job", 1)
+    output = attempt_output(tmp_path, container.muxer)
+    output.write_bytes(b"film")
+    links = MediaLinks(key, None, "", 60, output=await place.write_link(key, 60))
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        await store_exchange.put_output(http, links, output, 4, await store_exchange.md5_of(output, 4))
+        answer = await http.get(await place.read_link(".reelmill/attempts/job.1/output", 60))
+    assert container.media_type == answer.headers["Content-Type"]
 
 
 def digest(objects: S3Store, name: str) -> str:

@@ -162,6 +162,31 @@ def test_ctrl_c_while_it_starts_is_quiet(delay: float) -> None:
     assert (130, b"") == (child.returncode, err) or err.startswith(b"error: nothing answers"), err
 
 
+@pytest.mark.parametrize(
+    ("place", "module"),
+    [
+        ("_get_module_lock.<locals>.cb", "reelmill.cli.main"),
+        ("cached_property.__set_name__", "reelmill.cli.main"),
+        ("_get_module_lock.<locals>.cb", "httpx2"),
+    ],
+)
+def test_ctrl_c_is_quiet_where_an_exception_would_be_lost_or_changed(place: str, module: str) -> None:
+    """In a weak reference's callback and in a `__set_name__`, while the command or its client is loaded."""
+    code = f"""if True:
+        import os, signal, sys
+        from reelmill.cli.main import run
+        def interrupt(frame, event, _argument):
+            if event == "call" and frame.f_code.co_qualname == {place!r} and {module!r} in sys.modules:
+                sys.setprofile(None)
+                os.kill(os.getpid(), signal.SIGINT)
+        sys.argv = ["reelmill", "jobs", "wait", "1", "--master", "http://127.0.0.1:9"]
+        sys.setprofile(interrupt)
+        run()
+    """
+    end = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=20, check=False)
+    assert (130, b"") == (end.returncode, end.stderr)
+
+
 def test_a_full_disk_behind_stdout_is_one_line() -> None:
     """Data that cannot be written is an error, not a success and not a traceback."""
     with Path("/dev/full").open("w") as full:

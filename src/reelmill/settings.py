@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from reelmill.domain.chunk_request import Chunking, read_chunk
+from reelmill.domain.encoder import parse_sessions
 from reelmill.domain.energy import Prices
 from reelmill.domain.label import check_labels, parse_labels
 from reelmill.domain.own_scenarios import read_scenarios
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_free: str | int | float = "256MB"
     engine_memory: str | int | float = "auto"
     engine_nice: int = 5
+    hardware_sessions: dict[str, int] = {}
     max_queued: int = 5_000_000
     public_url: str = ""
     cache_size: str | int | float = "10GB"
@@ -230,6 +232,8 @@ def load_settings(flags: Mapping[str, Any], environment: Mapping[str, str] | Non
         raise SettingsError("--store is empty (a variable that is not set?); give a postgresql:// URL, or leave it out")
     if str(values.get("media", "")).startswith(_STORE_SCHEMES):
         values["media_store"] = str(values.pop("media"))
+    if "hardware_sessions" in values:
+        values["hardware_sessions"] = _read_sessions(values["hardware_sessions"])
     if "labels" in values:
         values["labels"] = _read_labels(values["labels"])
     try:
@@ -252,6 +256,19 @@ def _read_labels(written: object) -> object:
         raise SettingsError(f"settings: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"settings: labels: every value {read_complaint(str(error)).message}") from error
+
+
+def _read_sessions(written: object) -> dict[str, int]:
+    """Sessions that came as a table, as ``"nvenc=3,qsv=8"``, or as a list of such texts."""
+    if isinstance(written, dict):
+        texts = [f"{family}={number}" for family, number in cast("dict[object, object]", written).items()]
+    else:
+        several = cast("list[object]", written) if isinstance(written, list) else [written]
+        texts = [part for text in several for part in str(text).split(",") if part.strip()]
+    try:
+        return parse_sessions("hardware-sessions", texts)
+    except InvalidField as error:
+        raise SettingsError(f"settings: {error}") from error
 
 
 def _to_path(kind: type, value: object) -> Path:

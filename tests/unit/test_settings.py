@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +296,25 @@ def test_long_inputs_are_cut_only_where_a_farm_says_so() -> None:
         Settings(chunk_above="long")
     with pytest.raises(SettingsError, match="chunk-length"):
         Settings(chunk_length="0.1s")
+
+
+@pytest.mark.parametrize("written", ["{nvenc = 3, qsv = 8}", '"nvenc=3, qsv=8"', '["nvenc=3", "qsv=8"]'])
+def test_sessions_of_hardware_encoders(places: Places, written: str) -> None:
+    """By the kind of device, however they are written."""
+    places.project.write_text(f"hardware_sessions = {written}")
+    assert {"nvenc": 3, "qsv": 8} == load_settings({}).hardware_sessions
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        (["nvnec=3"], "did you mean 'nvenc'"),
+        (["nvenc=0"], "a whole number from 1 to 1,000"),
+        (["nvenc"], "a whole number"),
+        (["nvenc=2", "nvenc=3"], "given twice"),
+    ],
+)
+def test_wrong_sessions_are_refused(places: Places, written: list[str], word: str) -> None:
+    """With what they may be."""
+    with pytest.raises(SettingsError, match=re.escape(word)):
+        load_settings({"hardware_sessions": written})

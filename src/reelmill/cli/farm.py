@@ -27,6 +27,7 @@ from reelmill.worker.http_depot import HttpDepot
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.live_attempt import begin_attempt
 from reelmill.worker.machine import usable_memory
+from reelmill.worker.sessions import Sessions
 
 if TYPE_CHECKING:
     from reelmill.media.object_place import ObjectPlace
@@ -107,5 +108,6 @@ def make_worker(settings: Settings, inventory: Inventory, bus: Bus, depot: Depot
         ),
         beat_seconds=settings.beat_seconds,
         hang_seconds=settings.hang_seconds,
+        sessions=Sessions(settings.hardware_sessions),
         make_attempt=partial(begin_attempt, meter=meter),
     )

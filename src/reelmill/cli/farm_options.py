@@ -39,4 +39,16 @@ LabelOption = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="Label of this node, for jobs that ask for it; several times."),
 ]
+SessionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FAMILY=N", help="At most N encodes at once on such devices: nvenc=3, qsv=8.", show_default="no limit"
+    ),
+]
+PricePerHourOption = Annotated[
+    float | None, typer.Option(metavar="PRICE", help="What this node costs by the hour.", show_default="unknown")
+]
+PricePerKwhOption = Annotated[
+    float | None, typer.Option(metavar="PRICE", help="What a kWh costs here.", show_default="unknown")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]

@@ -10,7 +10,10 @@ from reelmill import __version__
 from reelmill.cli.farm_options import (
     DataOption,
     LabelOption,
+    PricePerHourOption,
+    PricePerKwhOption,
     ReserveLiveOption,
+    SessionsOption,
     SlotsOption,
     VerboseOption,
 )
@@ -44,6 +47,9 @@ def worker(
     slots: SlotsOption = None,
     reserve_live: ReserveLiveOption = None,
     label: LabelOption = None,
+    hardware_sessions: SessionsOption = None,
+    price_per_hour: PricePerHourOption = None,
+    price_per_kwh: PricePerKwhOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Join a farm as a worker; only outgoing connections are made.
@@ -57,9 +63,12 @@ def worker(
     from reelmill.settings import load_settings
 
     flags = {"join": join, "node_name": name, "media": media, "data": data, "slots": slots}
+    prices = {"price_per_hour": price_per_hour, "price_per_kwh": price_per_kwh}
     labels = None if label is None else parse_labels("--label", label)
     configure_logs(verbose=verbose)
-    settings = load_settings({**flags, "reserve_live": reserve_live, "labels": labels})
+    settings = load_settings(
+        {**flags, **prices, "reserve_live": reserve_live, "labels": labels, "hardware_sessions": hardware_sessions}
+    )
     if settings.media_store:
         raise SettingsError("a worker is told of no object store: the masters tell it; leave --media out")
     if not settings.join:

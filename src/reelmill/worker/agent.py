@@ -48,6 +48,7 @@ from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
 from reelmill.worker.reporter import Reporter
 from reelmill.worker.rounds import Rounds
+from reelmill.worker.sessions import UNLIMITED_SESSIONS, Sessions
 from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_temporary_folder, open_files
 
 log = structlog.get_logger()
@@ -83,6 +84,7 @@ class Worker(Service):
         engine_limits: EngineLimits = UNLIMITED,
         beat_seconds: float = 2.0,
         hang_seconds: float = HANG_SECONDS,
+        sessions: Sessions = UNLIMITED_SESSIONS,
         make_attempt: Callable[[Grant, Workshop, Callable[[Grant], None]], Attempt] = begin_attempt,
     ) -> None:
         """``min_free`` bytes must be free on the disk of the depot's folder for a job; ``node_id`` is new unless given.
@@ -102,7 +104,7 @@ class Worker(Service):
         self._probe = Probe(processes=max(2, capabilities.units // _UNITS_TO_A_PROBE))
         self._reporter = Reporter(bus)
         shared = (depot, inventory.engines(), self._probe, self._reporter)
-        self._workshop = Workshop(self.node.id, *shared, engine_limits=engine_limits, hang_seconds=hang_seconds)
+        self._workshop = Workshop(self.node.id, *shared, engine_limits, hang_seconds, sessions)
         self._free = capabilities.units
         self._live = 0
         self._claim_number = 0

@@ -46,6 +46,7 @@ from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
 from reelmill.worker.quality import measure
 from reelmill.worker.reporter import Reporter
+from reelmill.worker.sessions import UNLIMITED_SESSIONS, Sessions
 from reelmill.worker.verify import verify
 
 log = structlog.get_logger()
@@ -66,6 +67,7 @@ class Workshop(NamedTuple):
     engine_limits: EngineLimits = UNLIMITED
     hang_seconds: float = HANG_SECONDS
     """How long an engine may go without progress."""
+    sessions: Sessions = UNLIMITED_SESSIONS
 
 
 class Attempt:
@@ -185,10 +187,11 @@ class Attempt:
         ways = ways_to_encode(self._workshop.engines, self.grant, plan)
         for way in ways:
             self._engine = way
+            encoder = way.encoder_of(plan)
             try:
-                return await self._encode_with(way, plan, limit)
+                async with self._workshop.sessions.hold(encoder, waits=plan.scenario.encoder is not None):
+                    return await self._encode_with(way, plan, limit)
             except AttemptFailed as failed:
-                encoder = way.encoder_of(plan)
                 if way is ways[-1] or not lets_another_try(failed.failure, encoder):
                     raise AttemptFailed(blame_device(failed.failure, encoder)) from failed.__cause__
                 self._fallback = describe_fallback(self._fallback, way, plan, failed.failure)

@@ -6,6 +6,7 @@ All else is real.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.depot import SharedFolder
 from reelmill.worker.inventory import FFMPEG_VARIABLE, HARDWARE_VARIABLE, discover, find_ffmpeg
 from reelmill.worker.probe import Probe
+from reelmill.worker.sessions import Sessions
 from tests.listener import Listener
 from tests.samples import LEASE
 
@@ -50,6 +52,7 @@ class Machine:
 
     def __init__(self, folder: Path, probe: Probe) -> None:
         self.folder, self.probe = folder, probe
+        self.sessions = Sessions({"nvenc": 1})
         self.said = folder / "nvenc says"
         self.ffmpeg = folder / "ffmpeg"
         real = find_ffmpeg().path
@@ -64,7 +67,9 @@ class Machine:
         parameters = Parameters(output="out.mp4", duration=0.5, bitrate=1_000_000)
         scenario = msgspec.structs.replace(find_scenario("480p30-h264"), encoder=encoder)
         grant = Grant(AttemptKey("job", 1), scenario, "ffmpeg", parameters, 2, LEASE)
-        shop = Workshop("node", SharedFolder(self.folder), inventory.engines(), self.probe, reporter)
+        shop = Workshop(
+            "node", SharedFolder(self.folder), inventory.engines(), self.probe, reporter, sessions=self.sessions
+        )
         await Attempt(grant, shop, lambda _: None).run()
         events = [report.event for report in reporter.said]
         [ended] = [event for event in events if isinstance(event, Settle | Fail)]
@@ -132,6 +137,26 @@ async def test_a_named_encoder_is_never_replaced(machine: Machine, says: str, re
     failed = await machine.run(says, encoder="h264_nvenc")
     assert isinstance(failed, Fail)
     assert (failed.failure.reason, failed.failure.code) == (reason, code)
+
+
+async def test_software_goes_on_where_no_session_is_free(machine: Machine) -> None:
+    """In the same attempt, with the reason; the device is not even asked."""
+    async with machine.sessions.hold("hevc_nvenc", waits=False):
+        result = await machine.run("kaput")
+    assert isinstance(result, Result)
+    assert result.encoder == "libx264"
+    assert "not h264_nvenc of ffmpeg (encoder_busy: The one session of nvenc" in (result.fallback or "")
+
+
+async def test_a_job_that_names_its_encoder_waits_for_a_session(machine: Machine) -> None:
+    """And has it as soon as another encode gives it back."""
+    async with machine.sessions.hold("hevc_nvenc", waits=False):
+        running = asyncio.create_task(machine.run(encoder="h264_nvenc"))
+        done, _ = await asyncio.wait({running}, timeout=1.5)
+        assert not done
+    result = await running
+    assert isinstance(result, Result)
+    assert (result.encoder, result.fallback) == ("h264_nvenc", None)
 
 
 async def test_a_full_disk_is_not_the_encoders_fault(machine: Machine) -> None:

@@ -69,6 +69,11 @@ class RtmpServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def recordings(self, name: str) -> list[Path]:
         """What it recorded of a stream, a file for each connection, the first one first."""
         return sorted((self.folder / "recorded").glob(f"{name}-*.flv"), key=lambda path: path.stat().st_mtime)

@@ -9,6 +9,7 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Progr
 from reelmill.domain.failure import Failure
 from reelmill.domain.lifecycle import Return
 from reelmill.domain.node import NodeInfo
+from reelmill.domain.stream import StreamProgress
 from reelmill.store.attempts import GRANT_SECONDS, SignOfLife, beat_all, find_garbage, lose_node, void_all_leases
 from reelmill.store.listing import read_logs
 from tests.farmhand import LATER, Farmhand
@@ -248,6 +249,19 @@ async def test_an_old_sign_of_life_does_not_undo_a_settled_jobs_figures(farm: Fa
     assert (100.0, 60.0, 2.0) == (before.progress, before.fps, before.speed)
     assert (100.0, 60.0, 2.0) == (after.progress, after.fps, after.speed)
     assert NOW + 1 + LEASE == after.lease_until
+
+
+async def test_a_job_keeps_how_its_stream_does_until_it_ends(farm: Farmhand) -> None:
+    """Whatever the last sign of life said; behind the end only the result tells of it."""
+    await farm.submit(new_job(), new_job())
+    key, other = [grant.key for grant in await farm.claim(ONE)]
+    await farm.report(started(key, ONE), started(other, ONE))
+    for stream in (StreamProgress("sending"), StreamProgress("reconnecting", 0.25, 1.5, 30, 2)):
+        await farm.beat_with(ONE, [Progress(key, 10.0, stream=stream), Progress(other, 10.0)])
+        assert [stream, None] == [(await farm.job(one.job_id)).stream for one in (key, other)]
+
+    await farm.act(key.job_id, "cancel")
+    assert (await farm.job(key.job_id)).stream is None
 
 
 async def test_a_grant_that_never_arrived_is_taken_back_after_5_s_and_not_before(farm: Farmhand) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from reelmill.domain.attempt import AttemptKey, AttemptReport, Progress
 from reelmill.domain.lifecycle import NotAllowed, Return
+from reelmill.domain.stream import StreamProgress
 from reelmill.store.attempts import GRANT_SECONDS, find_garbage, rebase_times, void_all_leases
 from reelmill.store.nodes import list_nodes
 from tests.farmhand import LATER, Farmhand
@@ -67,10 +68,10 @@ async def test_only_the_paused_of_a_nodes_jobs_are_to_stand_still(farm: Farmhand
 async def test_a_paused_job_shows_how_far_it_is_and_no_pace(farm: Farmhand) -> None:
     """Also when a sign of life comes late that was sent while it ran."""
     key = await pause_running(farm)
-    await farm.beat_with(NODE, [Progress(key, 41.5, 25.0, 1.5, 30.0)], after=1)
+    await farm.beat_with(NODE, [Progress(key, 41.5, 25.0, 1.5, 30.0, StreamProgress("sending"))], after=1)
     job = await farm.job(key.job_id)
 
-    assert (41.5, None, None, None) == (job.progress, job.fps, job.speed, job.eta)
+    assert (41.5, None, None, None, None) == (job.progress, job.fps, job.speed, job.eta, job.stream)
 
 
 async def test_a_paused_job_is_not_given_to_another_node(farm: Farmhand) -> None:

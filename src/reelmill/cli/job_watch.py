@@ -84,14 +84,17 @@ class _Lines:
 
     def __init__(self) -> None:
         self._shown_at = 0.0
+        self._state: str | None = None
 
     def show(self, kind: str, data: dict[str, Any]) -> None:
         import time
 
         if kind == "progress":
-            if time.monotonic() - self._shown_at < _LINE_SECONDS:
+            stream: dict[str, Any] = data.get("stream") or {}
+            state: str | None = stream.get("state")
+            if state == self._state and time.monotonic() - self._shown_at < _LINE_SECONDS:
                 return
-            self._shown_at = time.monotonic()
+            self._shown_at, self._state = time.monotonic(), state
             say(f"{data['sequence_number']} {data['progress']:.0f}%, {describe_pace(data)}".removesuffix(", "))
         for line in describe(kind, data):
             say(line)
@@ -142,7 +145,7 @@ def describe(kind: str, data: dict[str, Any]) -> list[str]:
 
 
 def describe_pace(data: dict[str, Any]) -> str:
-    """``"212 fps, 3.5x, 12 s left"``: what is known of it."""
+    """``"212 fps, 3.5x, 12 s left"``, and how its stream does: what is known of it."""
     from reelmill.launcher.progress import format_seconds
 
     fps, speed, left = data["fps"], data["speed"], data["eta"]
@@ -150,5 +153,16 @@ def describe_pace(data: dict[str, Any]) -> str:
         f"{fps:.0f} fps" if fps is not None else "",
         f"{speed:.3g}x" if speed is not None else "",
         f"{format_seconds(left)} left" if left is not None else "",
+        _describe_stream(data.get("stream")),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _describe_stream(stream: dict[str, Any] | None) -> str:
+    if stream is None:
+        return ""
+    import msgspec
+
+    from reelmill.domain.stream import StreamProgress
+
+    return msgspec.convert(stream, StreamProgress).describe()

@@ -36,12 +36,16 @@ def show_job(job: JobArgument, output: FormatOption = Format.TABLE, master: Mast
         show_record(found, output)
         return
     result: dict[str, Any] = found.pop("result") or {}
-    quality: dict[str, Any] = result.pop("quality", None) or {}
-    parameters: dict[str, Any] = found.pop("parameters")
+    parts: dict[str, dict[str, Any]] = {
+        "stream": found.pop("stream", None) or {},
+        "parameters": found.pop("parameters"),
+        "result.quality": result.pop("quality", None) or {},
+        "result.stream": result.pop("stream", None) or {},
+        "result": result,
+    }
     shown = {name: value for name, value in found.items() if value not in (None, {}, "")}
-    shown |= {f"parameters.{name}": value for name, value in parameters.items()}
-    shown |= {f"result.{name}": value for name, value in result.items() if value is not None}
-    shown |= {f"result.quality.{name}": value for name, value in quality.items() if value is not None}
+    for part, values in parts.items():
+        shown |= {f"{part}.{name}": value for name, value in values.items() if value is not None}
     shown.pop("blocked", None)  # the explanation says it too
     if found["status"] in _WAITING:
         shown["why"] = call_master(master, lambda client: client.get(job_path(job, "explain")))["summary"]

@@ -193,6 +193,8 @@ class Job(msgspec.Struct, frozen=True):
     speed: float | None = None
     eta: float | None = None
     """Seconds of encoding left, as the engine's pace said at the last sign of life."""
+    stream: StreamProgress | None = None
+    """How the stream that it sends did at the last sign of life; what it came to is in the result."""
     assigned_at: float | None = None
     started_at: float | None = None
     completed_at: float | None = None

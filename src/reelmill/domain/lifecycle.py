@@ -105,6 +105,7 @@ Report = Start | Settle | Publish | Fail | Return | Split
 """The events that a worker sends about its own attempt."""
 
 _RETRY_OR_END: frozenset[Status] = frozenset({"retrying", "failed", "timed_out"})
+_NO_PACE: dict[str, None] = {"fps": None, "speed": None, "eta": None, "stream": None}
 _OF_ATTEMPTS = Settle | Fail | Lose | Return | Split
 """Events that end an attempt: without a holder there is none to end."""
 
@@ -246,9 +247,7 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
         started_at=None,
         eligible_at=None,
         progress=_progress_at_rest(job),
-        fps=None,
-        speed=None,
-        eta=None,
+        **_NO_PACE,
     )
 
 
@@ -269,12 +268,13 @@ def _settled(job: Job, result: Result) -> Job:
         fps=fps,
         speed=result.speed,
         eta=None,
+        stream=None,  # the result has it
     )
 
 
 def _paused(job: Job) -> Job:
     """A job that runs stays where it is, without a pace; one that was only assigned has nothing there to go on with."""
-    still = msgspec.structs.replace(job, status="paused", fps=None, speed=None, eta=None)
+    still = msgspec.structs.replace(job, status="paused", **_NO_PACE)
     return _released(still) if job.status == "assigned" else still
 
 
@@ -304,8 +304,7 @@ def _published(job: Job, now: float) -> Job:
 
 def _released(job: Job) -> Job:
     """The job without a holder; the name of its last node stays for people to see."""
-    rest = _progress_at_rest(job)
-    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=rest, fps=None, speed=None, eta=None)
+    return msgspec.structs.replace(job, node_id=None, lease_until=None, progress=_progress_at_rest(job), **_NO_PACE)
 
 
 def _progress_at_rest(job: Job) -> float:
@@ -345,6 +344,7 @@ def _final(job: Job, status: Status, failure: Failure, now: float) -> Job:
         status=status,
         completed_at=now,
         lease_until=None,
+        stream=None,
         failure_reason=failure.reason,
         error_code=failure.code,
         error=failure.message,

@@ -27,6 +27,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[\"'\\<>^`{|}]")
 _MOST_CHARS = 1024
+_WORTH_TELLING_SECONDS = 0.5  # less is no lag: the encoder says every quarter of a second where it is
 
 
 class StreamProgress(msgspec.Struct, frozen=True):
@@ -41,6 +42,16 @@ class StreamProgress(msgspec.Struct, frozen=True):
     most_lag: float = 0.0
     dropped: int = 0
     reconnects: int = 0
+
+    def describe(self) -> str:
+        """``"sending, 1.2 s behind, 139 frames dropped, 1 reconnect"``: the state, and what is not as it should be."""
+        parts = [
+            self.state,
+            f"{self.lag:.1f} s behind" if self.lag >= _WORTH_TELLING_SECONDS else "",
+            f"{self.dropped:,} frames dropped" if self.dropped else "",
+            f"{self.reconnects:,} reconnect{'' if self.reconnects == 1 else 's'}" if self.reconnects else "",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 def is_stream_url(text: str) -> bool:

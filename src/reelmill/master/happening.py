@@ -10,6 +10,7 @@ import msgspec
 
 from reelmill.bus.words import LogLines
 from reelmill.domain.attempt import Progress
+from reelmill.domain.stream import StreamProgress
 from reelmill.store.events import Step, Subject
 
 KINDS = ("transition", "progress", "log")
@@ -35,12 +36,16 @@ class TransitionEvent(_OfJob, frozen=True, kw_only=True):
 
 
 class ProgressEvent(_OfJob, frozen=True, kw_only=True):
-    """How far a running job is: percent, frames per second, media seconds per second, seconds left."""
+    """How far a running job is: percent, frames per second, media seconds per second, seconds left.
+
+    ``stream`` is how the stream that it sends does; null of a job that sends none.
+    """
 
     progress: float
     fps: float | None
     speed: float | None
     eta: float | None
+    stream: StreamProgress | None
 
 
 class LogEvent(_OfJob, frozen=True, kw_only=True):
@@ -113,6 +118,7 @@ def tell_progress(job: Subject, said: Progress, now: float) -> Happening:
         fps=said.fps,
         speed=said.speed,
         eta=said.eta,
+        stream=said.stream,
     )
     return _happening("progress", None, event, job.status)
 

@@ -19,7 +19,7 @@ from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.chunks import insert_chunks
 from reelmill.store.nodes import last_sign, note_all_departures, note_departure, note_nodes
 from reelmill.store.protocol import Tx
-from reelmill.store.rows import chunks
+from reelmill.store.rows import chunks, stored_value
 from reelmill.store.schema import IS_HELD, IS_SETTLED, jobs, nodes
 from reelmill.store.transition import Changes, Rules, change_all, load_many, load_numbers
 from reelmill.store.turn import is_our_turn
@@ -65,7 +65,8 @@ _RENEW = BulkStatement(
     "progress = CASE WHEN winner IS NULL THEN new.said_progress ELSE progress END, "
     "fps = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_fps ELSE fps END, "
     "speed = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_speed ELSE speed END, "
-    "eta = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_eta ELSE eta END "
+    "eta = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_eta ELSE eta END, "
+    "stream = CASE WHEN winner IS NULL AND status <> 'paused' THEN new.said_stream ELSE stream END "
     "FROM {new} WHERE jobs.sequence_number = new.fence_sequence AND jobs.attempt = new.fence_attempt "
     f"AND jobs.node_id = new.fence_node AND {IS_HELD.text}",
     {
@@ -77,6 +78,7 @@ _RENEW = BulkStatement(
         "said_fps": jobs.c.fps.type,
         "said_speed": jobs.c.speed.type,
         "said_eta": jobs.c.eta.type,
+        "said_stream": jobs.c.stream.type,
     },
 )
 _UNPUBLISHED = (
@@ -133,7 +135,8 @@ def _held_by(tx: Tx, node_ids: Sequence[str]) -> dict[str, list[_Held]]:
 
 def _renewal(attempt: _Held, said: Progress, node_id: str, lease_until: float) -> tuple[Any, ...]:
     fence = (attempt.sequence_number, attempt.key.attempt, node_id)
-    return (*fence, lease_until, said.progress, said.fps, said.speed, said.eta)
+    stream = stored_value("stream", said.stream)
+    return (*fence, lease_until, said.progress, said.fps, said.speed, said.eta, stream)
 
 
 def _take_away(tx: Tx, held: Sequence[_Held], event: Return | Lose, rules: Rules) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from reelmill.domain.chunk import ChunkPlan
 from reelmill.domain.job import Job, NewJob, Parameters, Result, order_rank
 from reelmill.domain.scenario import Scenario
+from reelmill.domain.stream import StreamProgress
 from reelmill.store.schema import jobs
 
 JOB_FIELDS: tuple[str, ...] = Job.__struct_fields__
@@ -20,6 +21,7 @@ SELECT_JOB = select(*(jobs.c[name] for name in JOB_FIELDS))
 _parameters = msgspec.json.Decoder(Parameters)
 _labels = msgspec.json.Decoder(dict[str, str])
 _confidence = msgspec.json.Decoder(str | int | float)
+_stream = msgspec.json.Decoder(StreamProgress)
 _result = msgspec.json.Decoder(Result)
 _chunk_plan = msgspec.json.Decoder(ChunkPlan)
 read_definition = msgspec.json.Decoder(Scenario).decode
@@ -29,6 +31,7 @@ _DECODERS = {
     JOB_FIELDS.index("node_labels"): _labels.decode,
     JOB_FIELDS.index("confidence"): _confidence.decode,
     JOB_FIELDS.index("definition"): read_definition,
+    JOB_FIELDS.index("stream"): _stream.decode,
     JOB_FIELDS.index("result"): _result.decode,
     JOB_FIELDS.index("chunk_plan"): _chunk_plan.decode,
 }
@@ -111,14 +114,14 @@ def new_row(job: NewJob, sequence_number: int, launch_id: str | None, lane_id: i
 
 
 def mutable_values(job: Job) -> list[Any]:
-    """The values of `MUTABLE_COLUMNS`, the result and the plan of chunks as they are."""
+    """The values of `MUTABLE_COLUMNS`, each as the job has it; see `stored_value`."""
     due_at = job.eligible_at if job.status == "retrying" else None
     return [*_mutable_fields(job), job.status == "queued" and not job.chunks_left, due_at]
 
 
 def stored_value(column: str, value: Any) -> Any:
     """A value as that column keeps it."""
-    return _text(value) if column in ("result", "chunk_plan") and value is not None else value
+    return _text(value) if column in JSON_FIELDS and value is not None else value
 
 
 def _text(value: object) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008", "0009", "0010")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -97,6 +97,7 @@ jobs = Table(
     Column("fps", _Double),
     Column("speed", _Double),
     Column("eta", _Double),
+    Column("stream", Text),
     Column("assigned_at", _Double),
     Column("started_at", _Double),
     Column("completed_at", _Double),

@@ -283,6 +283,8 @@ class Worker(Service):
         live = self._live_words.collect(self.node.id, [held.attempt for held in self._held.values()])
         if live is not None:
             await LIVE.tell(self._bus, live)
+        if self._live_words.has_news_for_store:
+            self._beats.wake()
 
     def _forget(self, key: AttemptKey) -> None:
         self._held[key].attempt.free_room()  # one that was dropped before its first step could not do it

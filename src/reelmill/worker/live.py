@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from reelmill.bus.words import Live, LogLines
 from reelmill.domain.attempt import AttemptKey, Progress
+from reelmill.domain.stream import StreamState
 from reelmill.worker.attempt import Attempt
 
 LIVE_SECONDS = 1.0
@@ -21,17 +22,21 @@ class LiveWords:
     def __init__(self) -> None:
         self._told: dict[AttemptKey, Progress] = {}
         self._last_lines: list[LogLines] = []
+        self.has_news_for_store = False
+        """Whether a stream was lost or found before the last call: who looks at its job shall not wait for a beat."""
 
     def collect(self, node_id: str, attempts: Iterable[Attempt]) -> Live | None:
         """What is new since the last call; None when nothing is."""
         told, lines = self._told, self._last_lines
-        self._told, self._last_lines = {}, []
+        self._told, self._last_lines, self.has_news_for_store = {}, [], False
         progress: list[Progress] = []
         for attempt in attempts:
             key = attempt.grant.key
             now = self._told[key] = attempt.progress
-            if now is not told.get(key) and now != Progress(key):
+            before = told.get(key)
+            if now is not before and now != Progress(key):
                 progress.append(now)
+                self.has_news_for_store |= _state(now) != _state(before)
             lines += _new_lines(attempt, whole=True)
         return Live(node_id, progress, _fitting(lines)) if progress or lines else None
 
@@ -39,6 +44,10 @@ class LiveWords:
         """The attempt is over: keep what its engine said last for the next call."""
         if len(self._last_lines) < _MOST_ENDED:
             self._last_lines += _new_lines(attempt, whole=False)
+
+
+def _state(progress: Progress | None) -> StreamState | None:
+    return None if progress is None or progress.stream is None else progress.stream.state
 
 
 def _new_lines(attempt: Attempt, *, whole: bool) -> list[LogLines]:

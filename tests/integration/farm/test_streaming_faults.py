@@ -66,6 +66,39 @@ async def test_a_server_that_was_restarted_has_the_stream_again_within_seconds(
     assert abs(1800 - arrived - stream["dropped"]) < 60
 
 
+async def stream_is(farm: FarmUnderTest, job: dict[str, Any], state: str, seconds: float) -> dict[str, Any]:
+    """The job as the API shows it when its stream is in that state."""
+    return await farm.wait(job, lambda seen: seen["stream"] is not None and seen["stream"]["state"] == state, seconds)
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_a_running_job_says_that_its_server_is_away_and_that_it_is_back(
+    make_farm: FarmMaker, server: RtmpServer, fault: str
+) -> None:
+    """Ahead of the beat when it was killed; also when it stands still, which its full buffers show only later."""
+    farm = make_farm(beat_seconds=9.0)
+    await farm.start_master()
+    await farm.worker.start()
+    job = await farm.submit(duration=600, output_mode="rtmp", rtmp_url=server.url("tv"), bitrate="2M")
+    await stream_is(farm, job, "sending", 20)
+    await seconds_until_played(server, "tv")
+    await asyncio.sleep(9)  # longer than a server's silence lets a first connection stand: it was accepted
+
+    (server.freeze if fault == "frozen" else server.stop)()
+    began = time.monotonic()
+    await stream_is(farm, job, "reconnecting", 30 if fault == "frozen" else 6)
+    print(f"{fault}: told behind {time.monotonic() - began:.1f} s")  # noqa: T201
+    assert "reconnecting" in (await farm.http.get("/")).text
+    (server.thaw if fault == "frozen" else server.start)()
+    seen = await stream_is(farm, job, "sending", 20)
+    assert seen["stream"]["reconnects"] >= 1
+    assert seen["stream"]["lag"] < 2
+    await seconds_until_played(server, "tv")
+
+    (await farm.http.post(f"/jobs/{job['id']}/cancel")).raise_for_status()
+    assert (await farm.ended(job))["stream"] is None
+
+
 async def test_live_jobs_start_at_once_on_a_node_that_is_full_of_others(
     make_farm: FarmMaker, server: RtmpServer
 ) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from reelmill.bus.words import BEAT, CLAIM, LIVE, REPORT, Beat, Claim, Live, LogLines
 from reelmill.domain.attempt import AttemptKey, AttemptReport, Progress
 from reelmill.domain.lifecycle import Return
+from reelmill.domain.stream import StreamProgress
 from reelmill.launcher.event_stream import Event
 from reelmill.master import news, subscriber
 from reelmill.store.retention import prune_ended
@@ -124,10 +125,15 @@ async def test_progress_and_lines_are_heard_of_the_attempt_that_counts_only(serv
         for node, said in (("other-id", key), (NODE.id, wrong), (NODE.id, AttemptKey("no-such-job", 1))):
             live = Live(node, [Progress(said, 99.0, 1.0, 1.0)], [LogLines(said, ["wrong"], 0)])
             await LIVE.tell(served.bus, live)
-        live = Live(NODE.id, [Progress(key, 50.0, 25.0, 1.5)], [LogLines(key, ["one", "two"], 3)])
+        live = Live(
+            NODE.id,
+            [Progress(key, 50.0, 25.0, 1.5, stream=StreamProgress("sending", 0.5))],
+            [LogLines(key, ["one", "two"], 3)],
+        )
         await LIVE.tell(served.bus, live)
         seen, said = await ear.next(), await ear.next()
     assert ("progress", None, 50.0, NODE.name) == (seen.kind, seen.id, seen.data["progress"], seen.data["node_name"])
+    assert ("sending", 0.5) == (seen.data["stream"]["state"], seen.data["stream"]["lag"])
     assert ("log", ["one", "two"], 3) == (said.kind, said.data["lines"], said.data["left_out"])
     assert 0.0 == (await served.get(f"/jobs/{job['id']}"))["progress"]
 

@@ -80,7 +80,11 @@ def job_in(status: Status, **fields: object) -> Job:
 def standing_job(**fields: object) -> Job:
     """A job whose engine stands still on its node."""
     return advance(
-        job_in("running", progress=40.0, fps=25.0, speed=1.5, eta=9.0, **fields), Pause(), NOW, POLICY, RNG
+        job_in("running", progress=40.0, fps=25.0, speed=1.5, eta=9.0, stream=StreamProgress("sending"), **fields),
+        Pause(),
+        NOW,
+        POLICY,
+        RNG,
     ).job
 
 
@@ -229,7 +233,7 @@ def test_a_paused_running_job_stays_on_its_node_and_has_no_pace() -> None:
 
     assert ("paused", True) == (after.status, after.is_held)
     assert (running.node_id, running.lease_until, running.attempt) == (after.node_id, after.lease_until, after.attempt)
-    assert (40.0, None, None, None) == (after.progress, after.fps, after.speed, after.eta)
+    assert (40.0, None, None, None, None) == (after.progress, after.fps, after.speed, after.eta, after.stream)
 
 
 def test_a_paused_assigned_job_is_taken_from_its_node() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from reelmill.domain.job import NewJob
 from reelmill.domain.request import JobRequest, accept
-from reelmill.domain.stream import INPUT_SCHEMES, RTMP_SCHEMES, check_stream_url, is_stream_url
+from reelmill.domain.stream import INPUT_SCHEMES, RTMP_SCHEMES, StreamProgress, check_stream_url, is_stream_url
 from reelmill.errors import InvalidField
 
 URL = "rtmp://live.example.org/app/key"
@@ -19,6 +19,13 @@ def take(parameters: dict[str, Any], hosts: tuple[str, ...] = (), **fields: Any)
     """What the domain makes of a body, at a farm that may stream with these hosts."""
     body: dict[str, Any] = {"scenario": "720p30-h264", "parameters": parameters, **fields}
     return accept(msgspec.convert(body, JobRequest), "job", None, hosts)
+
+
+def test_a_stream_is_told_of_in_one_line() -> None:
+    """Its state, and only what is not as it should be."""
+    assert "sending" == StreamProgress("sending", lag=0.2, most_lag=3.0).describe()
+    told = StreamProgress("reconnecting", lag=1.24, dropped=1390, reconnects=1).describe()
+    assert "reconnecting, 1.2 s behind, 1,390 frames dropped, 1 reconnect" == told
 
 
 @pytest.mark.parametrize(

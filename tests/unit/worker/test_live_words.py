@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from reelmill.domain.attempt import AttemptKey, Progress
+from reelmill.domain.stream import StreamProgress
 from reelmill.worker.attempt import Attempt
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.live import LiveWords
@@ -50,6 +51,22 @@ def test_what_is_new_is_told_once() -> None:
     two.said.feed(b"lf\n")
     two.progress = Progress(two.grant.key, 20.0)
     assert (["two"], {"two": ["half"]}, 0) == collect(words, one, two)
+
+
+def test_only_a_stream_that_is_lost_or_found_is_news_for_the_store() -> None:
+    """Its figures wait for the next beat, as those of every job do."""
+    words, one = LiveWords(), running("one")
+    news: list[bool] = []
+    for stream in (
+        *(None, StreamProgress("sending"), StreamProgress("sending", lag=1.0)),
+        *(StreamProgress("reconnecting"), StreamProgress("reconnecting", dropped=9), StreamProgress("sending")),
+    ):
+        one.progress = Progress(one.grant.key, 10.0, stream=stream)
+        collect(words, one)
+        news.append(words.has_news_for_store)
+    collect(words, one)
+    assert [False, True, False, True, False, True] == news
+    assert not words.has_news_for_store
 
 
 def test_the_last_words_of_an_attempt_are_told_when_it_is_gone() -> None:

@@ -15,6 +15,7 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.job import Job, Parameters, Result
 from reelmill.domain.node import Node
 from reelmill.domain.scenario import Scenario, ScenarioSource, source_of
+from reelmill.domain.stream import StreamProgress
 from reelmill.domain.tenant import Tenant
 from reelmill.store.lanes import read_node_labels
 from reelmill.store.launches import Launch, LaunchTimings
@@ -36,6 +37,7 @@ def _with_times(value: msgspec.Struct, *times: str) -> dict[str, Any]:
 class JobAnswer(msgspec.Struct, frozen=True):
     """One job. ``progress`` in percent, ``fps`` encoded per second, ``speed`` in media s per s, ``eta`` in seconds.
 
+    ``stream`` is how the stream that a running job sends does now.
     Of a job in ``chunks``, ``chunks_left`` of them are not complete; each is a job with this one as its ``parent_id``.
     ``blocked`` says why no node of the farm can ever run it; it is looked up where jobs are looked at, and left out of
     the answers to a submission or an action.
@@ -58,6 +60,7 @@ class JobAnswer(msgspec.Struct, frozen=True):
     fps: float | None
     speed: float | None
     eta: float | None
+    stream: StreamProgress | None
     attempt: int
     failures: int
     crashes: int

@@ -47,6 +47,13 @@ def test_a_mistake_in_the_dockerfile_is_found(tmp_path: Path, good: str, bad: st
     assert rule in _hadolint(tmp_path / "Dockerfile").stdout
 
 
+@pytest.mark.parametrize("package", ["nats-py", "psycopg", "obstore"])
+def test_the_image_has_what_fleets_are_made_with(package: str) -> None:
+    """Its master speaks to a bus, to PostgreSQL, and to an object store."""
+    lock = (ROOT / "requirements/fleet.lock").read_text()
+    assert re.search(rf"^{package}(?:\[\w+\])?==", lock, re.MULTILINE)
+
+
 def test_what_is_copied_reaches_the_builder_and_exists() -> None:
     """Each source of a COPY is there, and the list of what goes to the builder lets it in."""
     allowed = (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().splitlines()

@@ -117,6 +117,15 @@ async def test_jobs_end_with_their_outputs_in_the_store(farm: FarmUnderTest, obj
     assert ["in.mp4", "out/0.mp4", "out/1.mp4", "synthetic.mp4"] == names(objects)
 
 
+async def test_chunks_are_refused_when_they_are_asked_for(farm: FarmUnderTest) -> None:
+    """Pieces wait in a folder of the masters, which a farm with an object store has not."""
+    parameters = {"input": "film.mp4", "chunk": "60s"}
+    answer = await farm.http.post("/jobs", json={"scenario": "480p30-h264", "parameters": parameters})
+    problem = answer.json()
+    assert (422, "parameters.chunk") == (answer.status_code, problem["field"])
+    assert "not in an object store" in problem["detail"]
+
+
 async def test_a_ladder_is_refused_when_it_is_submitted(farm: FarmUnderTest) -> None:
     """P9: its output is a folder, which appears in one step; a store of objects has no such step."""
     answer = await farm.http.post("/jobs", json={"scenario": "ladder-hls", "parameters": {"duration": 1}})

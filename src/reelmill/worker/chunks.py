@@ -13,6 +13,7 @@ from reelmill.domain.chunk import CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_path
 from reelmill.domain.failure import Failure
 from reelmill.domain.picture import exact_rate
 from reelmill.domain.sound import Sound
+from reelmill.media import input_failure
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.cutting import Cutting
 from reelmill.worker.depot import Depot
@@ -91,7 +92,12 @@ async def gather(grant: Grant, plan: EncodePlan, chunks: ChunkPlan, depot: Depot
 
 
 async def _fetch(grant: Grant, relative: str, depot: Depot) -> Path:
-    path = await depot.fetch(grant, relative)
+    try:
+        path = await depot.fetch(grant, relative)
+    except AttemptFailed as failed:
+        if failed.failure.code == input_failure.MISSING.code:
+            raise AttemptFailed(_LOST) from failed
+        raise
     if not await asyncio.to_thread(path.is_file):
         raise AttemptFailed(_LOST)
     return path

@@ -11,7 +11,9 @@ from reelmill.domain.encoder import is_hardware
 from reelmill.domain.failure import Failure
 from reelmill.worker.engines.engine import EncodePlan, Engine
 
-_OF_THE_DISK = frozenset({"no_space", "file_too_large", "permission_denied", "output_folder_missing", "io_error"})
+_NOT_OF_A_DRIVER = frozenset(
+    {"no_space", "file_too_large", "permission_denied", "output_folder_missing", "io_error", "job_timed_out"}
+)
 
 
 def ways_to_encode(engines: Mapping[str, Engine], grant: Grant, plan: EncodePlan) -> list[Engine]:
@@ -23,10 +25,11 @@ def ways_to_encode(engines: Mapping[str, Engine], grant: Grant, plan: EncodePlan
 def lets_another_try(failure: Failure, encoder: str) -> bool:
     """Whether another way may do what this one could not: what is wrong with the job fails every way.
 
-    Drivers of hardware fail in any words, so all but faults of the input and of the disk are taken for theirs.
+    Drivers of hardware fail in any words, so all but faults of the input and of the disk are taken for theirs. When
+    the job's time is over it is over for every way.
     """
     if is_hardware(encoder):
-        return failure.reason not in ("input_error", "user_error") and failure.code not in _OF_THE_DISK
+        return failure.reason not in ("input_error", "user_error") and failure.code not in _NOT_OF_A_DRIVER
     return failure.reason == "capability_mismatch"
 
 

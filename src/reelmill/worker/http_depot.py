@@ -171,7 +171,7 @@ class HttpDepot(Depot):
                 else:
                     while offset < size:
                         offset = await self._send_piece(key, output, offset)
-                await self._master.post(key, "complete", said)
+                await self._master.post(key, "complete", said, hashed=size)
                 return
             except Disagreed as error:
                 log.info("output_disagreed", job=key.job_id, attempt=key.attempt, code=error.code, offset=error.offset)

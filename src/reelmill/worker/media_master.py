@@ -26,8 +26,11 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 300.0
 """How long a master may answer on the bus and not over HTTP before an attempt fails of it."""
 
-_TIMEOUT = httpx2.Timeout(30, connect=5, pool=None)
+_READ_SECONDS, _CONNECT_SECONDS = 30.0, 5.0
+_TIMEOUT = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, pool=None)
 _ANSWER_SECONDS = 5.0
+_SLOWEST_HASH = 20_000_000
+"""Bytes per second that even a slow share delivers to a master which hashes them."""
 _LONGEST_PAUSE = 5.0
 _PASSING = frozenset({408, 425, 429})
 
@@ -130,12 +133,16 @@ class MediaMaster:
         self._links[key] = answer[0]
         return answer[0]
 
-    async def post(self, key: AttemptKey, deed: str, body: object = None) -> None:
-        """Ask for one deed below the attempt's link; Disagreed when the state is another one."""
+    async def post(self, key: AttemptKey, deed: str, body: object = None, *, hashed: int = 0) -> None:
+        """Ask for one deed below the attempt's link; Disagreed when the state is another one.
+
+        A master hashes so many bytes before it answers.
+        """
         content = None if body is None else msgspec.json.encode(body)
+        timeout = httpx2.Timeout(_READ_SECONDS + hashed / _SLOWEST_HASH, connect=_CONNECT_SECONDS, pool=None)
 
         async def send(links: MediaLinks) -> None:
-            await check(await self.http.post(below(links.attempt, deed), content=content))
+            await check(await self.http.post(below(links.attempt, deed), content=content, timeout=timeout))
 
         await self.ask(key, send)
 

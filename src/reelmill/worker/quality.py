@@ -100,7 +100,7 @@ async def measure(
     """
     if not isinstance(measured_by, FfmpegEngine):
         return _nothing(metric, every, "this node has no ffmpeg, which measures")
-    if plan.source is None and encoded_by is not measured_by:
+    if plan.source is None and encoded_by.name != measured_by.name:
         return _nothing(metric, every, f"{encoded_by.name} cannot draw its test pictures a second time")
     return await compare(measured_by, comparison_of(plan, metric, every), run)
 

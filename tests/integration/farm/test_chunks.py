@@ -105,11 +105,15 @@ async def test_what_cannot_be_cut_is_encoded_in_one(
     assert ("completed", 0) == (job["status"], job["chunks"])
 
 
-async def test_a_lost_chunk_lets_all_be_encoded_again(make_farm: FarmMaker, film: Path) -> None:
+@pytest.mark.parametrize("over_http", [False, True])
+async def test_a_lost_chunk_lets_all_be_encoded_again(
+    make_farm: FarmMaker, film: Path, tmp_path: Path, *, over_http: bool
+) -> None:
     """The job is split anew, and completes."""
     farm = make_farm(retry_base_seconds=0)
     await farm.start_master()
-    await farm.worker.start()
+    worker = farm.new_worker(name="far", depot=HttpDepot(farm.bus, tmp_path, 10**9)) if over_http else farm.worker
+    await worker.start()
     job = await farm.submit(input=put(farm, film), output="cut.mp4", chunk="5s")
     folder = farm.media / ".reelmill" / "chunks" / f"{job['id']}-1"
 
@@ -120,6 +124,7 @@ async def test_a_lost_chunk_lets_all_be_encoded_again(make_farm: FarmMaker, film
     (folder / "0.mp4").unlink()
 
     done = await farm.ended(job)
+    await worker.stop()
     assert ("completed", 3) == (done["status"], done["attempt"] - 1), done["error"]
     assert 4 == len(await chunks_of(farm, job))
 

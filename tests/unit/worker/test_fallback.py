@@ -1,0 +1,23 @@
+"""Which failures let the next encoder try."""
+
+from __future__ import annotations
+
+import pytest
+
+from reelmill.domain.failure import Failure
+from reelmill.worker.fallback import lets_another_try
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "tries"),
+    [
+        ("runtime_error", "engine_crashed", True),
+        ("timeout", "engine_hung", True),
+        ("timeout", "job_timed_out", False),
+        ("platform_error", "no_space", False),
+        ("input_error", "input_invalid", False),
+    ],
+)
+def test_a_driver_is_blamed_for_all_but_the_job_its_time_and_the_disk(reason: str, code: str, *, tries: bool) -> None:
+    failure = Failure(reason, code, "…")  # pyright: ignore[reportArgumentType]
+    assert tries == lets_another_try(failure, "h264_nvenc")

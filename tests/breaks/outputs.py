@@ -66,7 +66,7 @@ OUTPUTS = [
     Break(
         "nothing goes on where hardware fails",
         "src/reelmill/worker/fallback.py",
-        'return failure.reason not in ("input_error", "user_error") and failure.code not in _OF_THE_DISK',
+        'return failure.reason not in ("input_error", "user_error") and failure.code not in _NOT_OF_A_DRIVER',
         "return False",
         ("tests/integration/worker/test_hardware.py", "-k", "goes_on"),
         "test_software_goes_on_where_hardware_fails",
@@ -74,7 +74,7 @@ OUTPUTS = [
     Break(
         "a full disk is the fault of hardware",
         "src/reelmill/worker/fallback.py",
-        " and failure.code not in _OF_THE_DISK",
+        " and failure.code not in _NOT_OF_A_DRIVER",
         ' and failure.code not in ("",)',
         ("tests/integration/worker/test_hardware.py", "-k", "full_disk"),
         "test_a_full_disk_is_not_the_encoders_fault",

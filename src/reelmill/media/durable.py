@@ -6,6 +6,9 @@ import hashlib
 import os
 from pathlib import Path
 
+SLOWEST_READ = 20_000_000
+"""Bytes per second that even a slow share delivers to who reads a whole file."""
+
 
 def hash_and_sync(path: Path) -> tuple[str, int]:
     """The file's SHA-256 (hex) and size in bytes, once it is safe on disk."""

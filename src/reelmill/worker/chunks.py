@@ -115,13 +115,10 @@ async def _look(path: Path, piece: Chunk, probe: Probe) -> MediaInfo:
 
 def blame_pieces(plan: EncodePlan, failure: Failure) -> Failure:
     """Why a join failed: when a piece of it is gone by now that, whatever the engine makes of it."""
-    if plan.joining is None or all(piece.exists() for piece in _links_to_pieces(plan.joining)):
+    if plan.joining is None:
         return failure
-    return _LOST
-
-
-def _links_to_pieces(joining: Joining) -> list[Path]:
-    return [path for path in joining.listing.parent.iterdir() if path.is_symlink()]
+    links = (path for path in plan.joining.listing.parent.iterdir() if path.is_symlink())
+    return failure if all(link.exists() for link in links) else _LOST
 
 
 def _microseconds(frames: int, rate: Fraction) -> int:

@@ -17,6 +17,7 @@ from reelmill.bus.words import LINKS, LinksWanted
 from reelmill.domain.attempt import AttemptKey, MediaLinks
 from reelmill.domain.failure import Failure
 from reelmill.errors import PlaceFault
+from reelmill.media.durable import SLOWEST_READ
 from reelmill.media.failed import AttemptFailed
 
 log = structlog.get_logger()
@@ -29,8 +30,6 @@ PATIENCE_SECONDS = 300.0
 _READ_SECONDS, _CONNECT_SECONDS = 30.0, 5.0
 _TIMEOUT = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS, pool=None)
 _ANSWER_SECONDS = 5.0
-_SLOWEST_HASH = 20_000_000
-"""Bytes per second that even a slow share delivers to a master which hashes them."""
 _LONGEST_PAUSE = 5.0
 _PASSING = frozenset({408, 425, 429})
 
@@ -139,7 +138,7 @@ class MediaMaster:
         A master hashes so many bytes before it answers.
         """
         content = None if body is None else msgspec.json.encode(body)
-        timeout = httpx2.Timeout(_READ_SECONDS + hashed / _SLOWEST_HASH, connect=_CONNECT_SECONDS, pool=None)
+        timeout = httpx2.Timeout(_READ_SECONDS + hashed / SLOWEST_READ, connect=_CONNECT_SECONDS, pool=None)
 
         async def send(links: MediaLinks) -> None:
             await check(await self.http.post(below(links.attempt, deed), content=content, timeout=timeout))

@@ -15,6 +15,7 @@ import structlog
 from reelmill.domain.chunk import Chunk
 from reelmill.domain.failure import Failure
 from reelmill.errors import StartupError
+from reelmill.media.durable import SLOWEST_READ
 from reelmill.media.failed import AttemptFailed
 from reelmill.service import Service
 from reelmill.worker.cutting import Cutting
@@ -25,8 +26,6 @@ log = structlog.get_logger()
 
 _START_SECONDS = 20.0
 _MAX_REPLY_BYTES = 256 * 1024
-_SLOWEST_READ = 20_000_000
-"""Bytes per second that even a slow share delivers; counting frames reads the whole file."""
 _CUTTING_SECONDS = 300.0
 """Up to a thousand seeks in a file that may lie on a slow share."""
 
@@ -126,7 +125,7 @@ class Probe(Service):
         if not count_frames:
             return self._timeout
         try:
-            return self._timeout + path.stat().st_size / _SLOWEST_READ
+            return self._timeout + path.stat().st_size / SLOWEST_READ
         except OSError:  # the probe will say what is wrong with it
             return self._timeout
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reelmill.domain.failure import Failure
+from reelmill.domain.failure import Failure, FailureReason
 from reelmill.worker.fallback import lets_another_try
 
 
@@ -18,6 +18,7 @@ from reelmill.worker.fallback import lets_another_try
         ("input_error", "input_invalid", False),
     ],
 )
-def test_a_driver_is_blamed_for_all_but_the_job_its_time_and_the_disk(reason: str, code: str, *, tries: bool) -> None:
-    failure = Failure(reason, code, "…")  # pyright: ignore[reportArgumentType]
-    assert tries == lets_another_try(failure, "h264_nvenc")
+def test_a_driver_is_blamed_for_all_but_the_job_its_time_and_the_disk(
+    reason: FailureReason, code: str, *, tries: bool
+) -> None:
+    assert tries == lets_another_try(Failure(reason, code, "…"), "h264_nvenc")

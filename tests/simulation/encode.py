@@ -50,6 +50,9 @@ FILM = MediaInfo(
 class SimulatedProbe:
     """Every file is the film, whose pieces are always the same."""
 
+    def __init__(self, **_how: object) -> None:
+        pass
+
     async def probe(self, _path: Path, *, count_frames: bool = False) -> MediaInfo:
         """Nothing is opened."""
         return FILM

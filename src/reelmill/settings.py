@@ -8,6 +8,7 @@ import platform
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from reelmill.domain.label import check_labels, parse_labels
 from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.quantity import parse_duration, parse_retention, parse_size
 from reelmill.domain.scenario import Scenario
+from reelmill.domain.stream_url import StreamHosts
 from reelmill.domain.tenant import MOST_QUEUED
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
@@ -59,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gs:// or az:// URL of media in an object store, also when it was given as ``media``; ``media_endpoint`` the address
     of one that speaks S3 and is not Amazon's. Inputs that last more than ``chunk_above`` are encoded in chunks of about
     ``chunk_length`` ("0": none are). ``scenarios`` are tables by their names, see `own_scenarios`. ``stream_hosts``
-    are names or patterns with commas between; empty for any.
+    are names or patterns with commas between.
     """
 
     master: str = DEFAULT_MASTER
@@ -145,6 +147,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def media_folder(self) -> Path:
         """The farm's media folder, for those that need one: the current folder unless another was given."""
         return self.media or Path.cwd()
+
+    @property
+    def hosts_to_stream_with(self) -> StreamHosts:
+        """The setting ``stream_hosts``, read; a farm that only this machine can reach may stream with what it likes."""
+        named = tuple(host.strip() for host in self.stream_hosts.split(",") if host.strip())
+        return StreamHosts(named, not _is_loopback(self.host) or bool(self.public_url or self.allowed_hosts))
 
     @property
     def retention_seconds(self) -> float | None:
@@ -256,6 +264,13 @@ def _read_labels(written: object) -> object:
         raise SettingsError(f"settings: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"settings: labels: every value {read_complaint(str(error)).message}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read_sessions(written: object) -> dict[str, int]:

@@ -318,3 +318,21 @@ def test_wrong_sessions_are_refused(places: Places, written: list[str], word: st
     """With what they may be."""
     with pytest.raises(SettingsError, match=re.escape(word)):
         load_settings({"hardware_sessions": written})
+
+
+@pytest.mark.parametrize(
+    ("own", "is_open"),
+    [
+        ({}, False),
+        ({"host": "localhost"}, False),
+        ({"host": "::1"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "farm.example"}, True),
+        ({"public_url": "http://farm.example:8080"}, True),
+        ({"allowed_hosts": "farm.example"}, True),
+    ],
+)
+def test_a_farm_that_others_can_reach_is_careful_with_whom_it_streams(own: dict[str, Any], is_open: bool) -> None:
+    """Also one that a proxy on this machine opens to others."""
+    hosts = Settings(stream_hosts="a.example, ,*.b.example ", **own).hosts_to_stream_with
+    assert (("a.example", "*.b.example"), is_open) == (hosts.named, hosts.open_to_others)

@@ -13,6 +13,7 @@ from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.stream import OutputMode, StreamProgress
+from reelmill.domain.stream_url import without_key
 
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
 Queue = Literal["live", "default", "batch"]
@@ -71,6 +72,10 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         """Whether the job runs in real time, to a server."""
         return self.output_mode == "rtmp"
 
+    def shown(self) -> Parameters:
+        """As anybody may see them: without the keys of streams."""
+        return self if self.rtmp_url is None else msgspec.structs.replace(self, rtmp_url=without_key(self.rtmp_url))
+
 
 class OutputFile(msgspec.Struct, frozen=True):
     """One file of an output that is a folder; ``sha256`` in hex."""
@@ -95,10 +100,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What was verified of the one output that counts. ``duration`` and ``encode_seconds`` in seconds.
 
     ``speed`` is media seconds per second of encoding. Energy and cost are None where nobody can know them.
-    Of a ``stream`` there is no file to hash: ``output`` is the URL
-    it was sent to, ``size_bytes`` what was sent, and all else what was encoded. A ladder's output is a folder of
-    ``files``, with ``renditions`` from the largest on; its ``sha256`` is that of the list of its files, and the rest
-    tells of the largest rendition.
+    Of a ``stream`` there is no file to hash: ``output`` is the URL it was sent to, without its key, ``size_bytes`` what
+    was sent, and all else what was encoded. A ladder's output is a folder of ``files``, with ``renditions`` from the
+    largest on; its ``sha256`` is that of the list of its files, and the rest tells of the largest rendition.
     """
 
     output: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -20,7 +19,8 @@ from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
 from reelmill.domain.rendition import check_output, check_streamable, name_encoder
 from reelmill.domain.scenario import OPTIONS, Scenario, find_built_in, find_scenario
-from reelmill.domain.stream import RTMP_SCHEMES, OutputMode, check_stream_url
+from reelmill.domain.stream import OutputMode
+from reelmill.domain.stream_url import ANY_HOST, RTMP_SCHEMES, StreamHosts, check_stream_url
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 
@@ -73,13 +73,12 @@ def accept(
     request: JobRequest,
     job_id: str,
     media_root: Path | None = None,
-    stream_hosts: Collection[str] = (),
+    stream_hosts: StreamHosts = ANY_HOST,
     chunking: Chunking | None = None,
 ) -> NewJob:
     """The checked job; InvalidField with the reason when the request makes no sense.
 
-    ``stream_hosts`` are the hosts with which the farm may stream; none at all for any. An input is cut by ``chunking``
-    unless the request says something else.
+    An input is cut by ``chunking`` unless the request says something else.
     """
     try:
         scenario = find_scenario(request.scenario)
@@ -179,7 +178,7 @@ def _check_for_ladder(asked: RequestedParameters, scenario: Scenario) -> None:
             raise InvalidField(f"parameters.{name}", f"is not done for {scenario.name}: {why}")
 
 
-def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scenario, hosts: Collection[str]) -> None:
+def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scenario, hosts: StreamHosts) -> None:
     if parameters.output_mode == "file":
         if parameters.rtmp_url is not None:
             raise InvalidField("parameters.rtmp_url", "needs the output_mode 'rtmp'")
@@ -187,6 +186,8 @@ def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scen
     if parameters.rtmp_url is None:
         raise InvalidField("parameters.rtmp_url", "is missing: where shall the stream go? Write rtmp://host/app/key")
     check_stream_url("parameters.rtmp_url", parameters.rtmp_url, RTMP_SCHEMES, hosts)
+    if request.engine == "gstreamer":
+        raise InvalidField("engine", "'gstreamer' sends no streams; leave `engine` out")
     if request.parameters.output is not None:
         raise InvalidField("parameters.output", "is a file, and a stream has none; leave it out")
     looks = {"quality": parameters.quality is not None, "verify": parameters.verify != "ends"}

@@ -11,6 +11,7 @@ from reelmill.bus.protocol import Bus, Departures
 from reelmill.clock import Clock
 from reelmill.domain.chunk_request import Chunking
 from reelmill.domain.retry import RetryPolicy
+from reelmill.domain.stream_url import ANY_HOST, StreamHosts
 from reelmill.errors import Unavailable
 from reelmill.master.metrics import Metrics
 from reelmill.media.objects import Objects
@@ -41,7 +42,7 @@ class Farm(NamedTuple):
     Inputs are cut into chunks by ``chunking`` where a job does not say how.
     ``max_queued`` is how many jobs may wait in each queue before it takes no more; None for any number. Without a
     ``gate`` the farm is one process. Media are below the ``media_root``, or in ``objects`` when there are any.
-    ``stream_hosts`` are those with which jobs may stream; none at all for any.
+    ``stream_hosts`` are those with which jobs may stream.
     """
 
     store: Store
@@ -54,7 +55,7 @@ class Farm(NamedTuple):
     data_folder: Path
     metrics: Metrics
     max_queued: int | None = None
-    stream_hosts: tuple[str, ...] = ()
+    stream_hosts: StreamHosts = ANY_HOST
     chunking: Chunking | None = None
     gate: Gate | None = None
     objects: Objects | None = None

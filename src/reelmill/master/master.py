@@ -76,7 +76,7 @@ class Master(Service):
             data_folder=settings.data,
             metrics=Metrics(),
             max_queued=settings.max_queued or None,
-            stream_hosts=tuple(host.strip() for host in settings.stream_hosts.split(",") if host.strip()),
+            stream_hosts=settings.hosts_to_stream_with,
             chunking=settings.chunking,
             gate=gate,
             objects=objects,

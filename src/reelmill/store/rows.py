@@ -18,7 +18,7 @@ from reelmill.store.schema import jobs
 JOB_FIELDS: tuple[str, ...] = Job.__struct_fields__
 SELECT_JOB = select(*(jobs.c[name] for name in JOB_FIELDS))
 
-_parameters = msgspec.json.Decoder(Parameters)
+read_parameters = msgspec.json.Decoder(Parameters).decode
 _labels = msgspec.json.Decoder(dict[str, str])
 _confidence = msgspec.json.Decoder(str | int | float)
 _stream = msgspec.json.Decoder(StreamProgress)
@@ -26,7 +26,7 @@ _result = msgspec.json.Decoder(Result)
 _chunk_plan = msgspec.json.Decoder(ChunkPlan)
 read_definition = msgspec.json.Decoder(Scenario).decode
 _DECODERS = {
-    JOB_FIELDS.index("parameters"): _parameters.decode,
+    JOB_FIELDS.index("parameters"): read_parameters,
     JOB_FIELDS.index("labels"): _labels.decode,
     JOB_FIELDS.index("node_labels"): _labels.decode,
     JOB_FIELDS.index("confidence"): _confidence.decode,

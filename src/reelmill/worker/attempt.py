@@ -232,9 +232,10 @@ class Attempt:
     def _keep_log(self, argv: list[str], ended: Exit) -> None:
         self._log = AttemptLog(_printable(shlex.join(argv)), ended.stderr)
 
-    def _hear(self, words: bytes) -> None:
-        """What the engine says on stderr, as it comes."""
+    def _hear(self, words: bytes) -> bytes:
+        """Take in what the engine says on stderr, as it comes; what of it is kept."""
         self.said.feed(words)
+        return words
 
     def _make_process(
         self, argv: list[str], limit: float, on_line: Callable[[str], bool], cwd: Path | None = None

@@ -12,6 +12,7 @@ from reelmill.domain.attempt import Grant
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Result
 from reelmill.domain.lifecycle import Settle
+from reelmill.domain.stream_url import hide_keys, without_key
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.attempt import Attempt, Workshop, time_limit
 from reelmill.worker.energy import Meter
@@ -20,6 +21,7 @@ from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.engines.ffmpeg_live import QUEUE_SECONDS, stream_command
 from reelmill.worker.process import Exit
 from reelmill.worker.stream_watch import StreamWatch
+from reelmill.worker.stream_words import StreamWords
 
 log = structlog.get_logger()
 
@@ -50,6 +52,8 @@ class LiveAttempt(Attempt):
         plan = make_plan(self.grant, source, input_path, folder / "stream.mkv")
         plan = msgspec.structs.replace(plan, container="flv", audio=plan.audio[:1], audio_codec="aac")
         self._watch = StreamWatch(round(QUEUE_SECONDS * plan.fps))
+        self._urls = [parameters.rtmp_url or ""]
+        self._words = StreamWords(self._urls, self._watch.hear)
         self._unreachable = False
         mark = None if self._meter is None else self._meter.mark()
         result = self._account(await self._send_stream(plan, parameters.rtmp_url or ""), mark)
@@ -82,9 +86,11 @@ class LiveAttempt(Attempt):
         self._check(plan, state, url)
         return self._result(plan, state, ended, url)
 
-    def _hear(self, words: bytes) -> None:
-        self._watch.hear(words)
-        self.said.feed(b"".join(line for line in words.splitlines(keepends=True) if b"[verbose]" not in line))
+    def _hear(self, words: bytes) -> bytes:
+        return super()._hear(self._words.feed(words))
+
+    def _keep_log(self, argv: list[str], ended: Exit) -> None:
+        super()._keep_log([hide_keys(word, self._urls) for word in argv], ended)
 
     def _give_up_unless_reachable(self) -> None:
         if self._process is not None and self._watch.unreachable_seconds() > self._workshop.hang_seconds:
@@ -105,7 +111,7 @@ class LiveAttempt(Attempt):
 
     def _result(self, plan: EncodePlan, state: ProgressState, ended: Exit, url: str) -> Result:
         return Result(
-            output=url,
+            output=without_key(url),
             size_bytes=self._watch.bytes_sent,
             sha256=None,
             container=plan.container,
@@ -127,7 +133,8 @@ class LiveAttempt(Attempt):
 
 def _unreachable(url: str, trouble: str) -> Failure:
     said = f" ({trouble})" if trouble else ""
+    shown = without_key(url)
     message = (
-        f"The server of {url} does not take the stream{said}; check that it runs, its address, and the stream's key."
+        f"The server of {shown} does not take the stream{said}; check that it runs, its address, and the stream's key."
     )
     return Failure("network_error", "stream_server_unreachable", message)

@@ -140,7 +140,8 @@ def die_with_parent(argv: Sequence[str]) -> list[str]:
 
 class EngineProcess:
     """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it;
-    GaveUp from it gives the engine a moment to end. ``on_words`` gets stderr as it comes.
+    GaveUp from it gives the engine a moment to end. ``on_words`` gets stderr as it comes and
+    returns what of it is kept.
 
     ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run; the time between `pause` and
     `resume` counts for neither. It takes no more than ``confinement`` lets it. An object runs once.
@@ -151,7 +152,7 @@ class EngineProcess:
         argv: Sequence[str],
         *,
         on_line: Callable[[str], bool] = lambda line: True,
-        on_words: Callable[[bytes], None] = lambda words: None,
+        on_words: Callable[[bytes], bytes] = lambda words: words,
         cwd: Path | None = None,
         hang_seconds: float = HANG_SECONDS,
         timeout: float | None = None,
@@ -219,8 +220,7 @@ class EngineProcess:
         errors, lines = BoundedText(), LineSplitter(self._take_line)
 
         def hear(words: bytes) -> None:
-            errors.feed(words)
-            self._on_words(words)
+            errors.feed(self._on_words(words))
 
         pipes: list[_Pipe] = []
         try:

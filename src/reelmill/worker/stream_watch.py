@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 from reelmill.domain.stream import StreamProgress, StreamState
-from reelmill.worker.engine_output import LineSplitter
 
 # ffmpeg's threads write between each other's words: a line may have lost the name of who says it, or stand behind
 # another's beginning. Only its own words are looked for.
@@ -30,7 +29,6 @@ class StreamWatch:
         self._queued_frames = queued_frames
         self._clock = clock
         self._began = clock()
-        self._lines = LineSplitter(self._hear_line)
         self._state: StreamState = "connecting"
         self._connected_at: float | None = None
         self._was_accepted = False
@@ -84,11 +82,8 @@ class StreamWatch:
         self._lag = behind - self._origin
         self._most_lag = max(self._most_lag, self._lag)
 
-    def hear(self, words: bytes) -> None:
-        """Take in what the engine says on stderr."""
-        self._lines.feed(words)
-
-    def _hear_line(self, line: str) -> None:
+    def hear(self, line: str) -> None:
+        """Take in a line of what the engine says on stderr."""
         if _LOST.search(line):
             self._lose()
         elif _RECOVERED.search(line):

@@ -20,7 +20,7 @@ from reelmill.domain.tenant import Tenant
 from reelmill.store.lanes import read_node_labels
 from reelmill.store.launches import Launch, LaunchTimings
 from reelmill.store.listing import LogEntry, Transition
-from reelmill.store.rows import JSON_FIELDS, read_definition
+from reelmill.store.rows import JSON_FIELDS, read_definition, read_parameters
 
 
 def to_time(seconds: float | None) -> datetime | None:
@@ -89,6 +89,8 @@ _DECIDE_BLOCKED = ("status", "engine", "scenario", "node_labels", "definition")
 _TIMES = frozenset({"created_at", "assigned_at", "started_at", "completed_at", "eligible_at"})
 _TIME_PLACES = [place for place, name in enumerate(_STORED_FIELDS) if name in _TIMES]
 
+_PARAMETERS = _STORED_FIELDS.index("parameters")
+
 _read_stored = attrgetter(*_STORED_FIELDS)
 _encode = msgspec.json.Encoder().encode
 
@@ -96,9 +98,22 @@ _encode = msgspec.json.Encoder().encode
 def answer_job(job: Job, outlook: Outlook | None = None) -> JobAnswer:
     """The job as the API shows it; ``outlook`` says whether it is blocked."""
     values: list[Any] = list(_read_stored(job))
+    values[_PARAMETERS] = job.parameters.shown()
     for place in _TIME_PLACES:
         values[place] = to_time(values[place])
     return JobAnswer(*values, blocked=msgspec.UNSET if outlook is None else outlook.block(job))
+
+
+def _show_parameters(written: str) -> msgspec.Raw | Parameters:
+    # Few jobs stream; the others are not read for it, since lists may be long.
+    return read_parameters(written).shown() if "://" in written else msgspec.Raw(written)
+
+
+_CHANGES: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(JSON_FIELDS, msgspec.Raw),  # what the store keeps as JSON is JSON already
+    "parameters": _show_parameters,
+    **dict.fromkeys(_TIMES, to_time),
+}
 
 
 class RowEncoder:
@@ -112,9 +127,7 @@ class RowEncoder:
             self.columns = (*stored, *_DECIDE_BLOCKED)
         self._shown = msgspec.defstruct("Shown", fields, gc=False)
         self._changes: list[tuple[int, Callable[[Any], Any]]] = [
-            (place, msgspec.Raw if name in JSON_FIELDS else to_time)  # what the store keeps as JSON is JSON already
-            for place, name in enumerate(fields)
-            if name in JSON_FIELDS or name in _TIMES
+            (place, _CHANGES[name]) for place, name in enumerate(fields) if name in _CHANGES
         ]
 
     def encode(self, rows: Iterable[Sequence[Any]], outlook: Outlook) -> bytes:

@@ -42,7 +42,8 @@ def _clock(seconds: float) -> str:
 
 def file_path(job: Job) -> str:
     """The input of the job, or its output when it is synthetic."""
-    return job.parameters.input or job.parameters.output or (job.result.output if job.result else "")
+    parameters = job.parameters.shown()
+    return parameters.input or parameters.output or (job.result.output if job.result else "")
 
 
 def file_name(job: Job) -> str:

@@ -10,8 +10,9 @@ import uuid_utils
 
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, Grant, Offer, Progress
 from reelmill.domain.capability import CODECS, Capabilities
+from reelmill.domain.chunk import Chunk
 from reelmill.domain.failure import Failure
-from reelmill.domain.job import Job, NewJob, Parameters, Priority, Queue, Result
+from reelmill.domain.job import ACTIVE, TERMINAL, Job, NewJob, Parameters, Priority, Queue, Result, Status
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Start
 from reelmill.domain.node import NodeInfo
 from reelmill.domain.request import JobRequest, accept
@@ -26,6 +27,12 @@ FFMPEG: dict[str, list[str]] = {"ffmpeg": list(CODECS)}
 NETWORK_DOWN = Failure("network_error", "unreachable", "The input's server does not answer; try later.")
 BAD_INPUT = Failure("input_error", "input_missing", "The input does not exist; check its path.")
 TOO_SLOW = Failure("timeout", "job_timeout", "The job ran longer than it may.")
+
+PIECES = (
+    Chunk(index=0, start=0, end=300, seek=0.0, seconds=10.0),
+    Chunk(index=1, start=300, end=None, seek=10.0, seconds=30.0),
+)
+"""What a film of forty seconds may be split into."""
 
 
 def rules(after: float = 0.0, *, seed: int = 1, policy: RetryPolicy = POLICY) -> Rules:
@@ -65,6 +72,18 @@ def stored_job(**fields: object) -> Job:
         created_at=NOW,
     )
     return msgspec.structs.replace(job, **fields)
+
+
+def job_in(status: Status, **fields: object) -> Job:
+    """A job as it looks in that status after its first attempt."""
+    values: dict[str, object] = {"status": status, "attempt": 1}
+    if status in ACTIVE:
+        values |= {"node_id": "n1", "node_name": "mill-1", "lease_until": NOW + 30}
+    if status == "running":
+        values["started_at"] = NOW
+    if status in TERMINAL:
+        values["completed_at"] = NOW
+    return stored_job(**values | fields)
 
 
 def result(output: str = "outputs/a.mp4") -> Result:

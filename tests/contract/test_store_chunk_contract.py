@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reelmill.domain.attempt import AttemptKey
-from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_path
+from reelmill.domain.chunk import CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_path
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Split
@@ -194,7 +194,7 @@ async def test_a_chunk_that_is_lost_lets_the_job_be_split_anew(farm: Farmhand) -
     for grant in await farm.claim(NODE):
         await complete(farm, grant.key)
     key = await farm.run(NODE)
-    lost = Failure("platform_error", CHUNK_LOST, "Chunk 1 is gone.")
+    lost = Failure("platform_error", "chunk_lost", "Chunk 1 is gone.")
     await farm.report(failed(key, NODE, lost))
     assert ("retrying", 0, None) == ((job := await farm.job(parent.id)).status, job.chunks, job.chunk_plan)
 

@@ -14,8 +14,8 @@ MOST_CHUNKS = 1000
 CHUNKS_PERCENT = 95.0
 """How much of the parent is done when all its chunks are; the rest is sound, joining and verifying."""
 
-CHUNK_LOST = "chunk_lost"
-"""The code of a join that finds a chunk missing or damaged: the one failure after which the job is split anew."""
+CHUNKS_USELESS = frozenset({"chunk_lost", "chunks_differ", "join_inexact"})
+"""The codes of failures after which the job is split anew: its chunks would fail every join."""
 
 _CHUNK_ID = re.compile(r"(?P<parent>.+)-(?P<attempt>\d+)c\d+")
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk, ChunkPlan
+from reelmill.domain.chunk import CHUNKS_PERCENT, CHUNKS_USELESS, Chunk, ChunkPlan
 from reelmill.domain.failure import OUTPUT_LOST, WORKER_LOST, Failure
 from reelmill.domain.job import Job, Result, Status
 from reelmill.domain.retry import RetryPolicy
@@ -375,7 +375,7 @@ def _failed(job: Job, failure: Failure, now: float, policy: RetryPolicy, rng: ra
         waiting = msgspec.structs.replace(failed, lease_until=now + wait)
         return Decision(waiting, f"{failure.code}: {failure.message} Its publication is tried again in {wait:.1f} s")
     unsettled = msgspec.structs.replace(failed, winner=None, result=None)
-    if failure.code == CHUNK_LOST:
+    if failure.code in CHUNKS_USELESS:
         unsettled = _in_one(unsettled)
     return _ended_attempt(unsettled, failure, again, now, policy, rng)
 

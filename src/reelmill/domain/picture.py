@@ -13,6 +13,10 @@ Fit = Literal["inside", "pad", "crop", "stretch"]
 PixelFormat = Literal["yuv420p", "yuv420p10le"]
 
 MOST_FPS = 240
+
+MOST_PIXELS = 33_177_600
+"""The largest picture that is decoded or made (8K), so that a tiny file cannot ask for gigabytes of memory."""
+
 _NTSC = Fraction(1001, 1000)
 _NEAR = 0.005
 
@@ -23,7 +27,8 @@ class Picture(msgspec.Struct, frozen=True):
     ``fit``: ``inside`` the size with the aspect kept, ``pad`` adds bars up to it, ``crop`` fills it and cuts the rest
     off, ``stretch`` gives up the aspect. ``deinterlace``: ``auto`` when the source's first picture is interlaced.
     ``dynamic_range``: ``sdr`` maps the tones of an HDR source, ``keep`` keeps HDR as it is (10 bit only).
-    ``frame_rate``: ``fixed`` at the scenario's fps, ``cap`` at most that, ``source`` as the source has it.
+    ``frame_rate``: ``fixed`` at the scenario's fps, ``cap`` at most that, ``source`` as the source has it,
+    up to 240.
     """
 
     fit: Fit = "inside"

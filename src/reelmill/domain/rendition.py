@@ -10,14 +10,14 @@ from reelmill.domain.capability import CODECS
 from reelmill.domain.container import CONTAINERS, SUFFIXES, container_of_name
 from reelmill.domain.encoder import codec_of, is_hardware
 from reelmill.domain.ladder import check_ladder
-from reelmill.domain.picture import MOST_FPS, check_picture
+from reelmill.domain.picture import MOST_FPS, MOST_PIXELS, check_picture
 from reelmill.domain.quantity import format_bitrate
 from reelmill.domain.rate_control import check_rate_control
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.sound import check_sound
 from reelmill.errors import InvalidField
 
-LEAST_SIDE, MOST_SIDE, MOST_PIXELS = 16, 8192, 33_177_600
+LEAST_SIDE, MOST_SIDE = 16, 8192
 _BITRATES = (10_000, 500_000_000)
 _MOST_COST = 4096
 _MOST_KEYFRAME_SECONDS = 30.0

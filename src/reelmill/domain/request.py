@@ -171,7 +171,6 @@ def _check_for_ladder(asked: RequestedParameters, scenario: Scenario) -> None:
         ("overwrite", asked.overwrite, "a folder cannot be replaced in one step; name another output"),
         ("output_mode", asked.output_mode != "file", "a stream carries one rendition"),
         ("verify", asked.verify != "ends", "of each rendition the ends are decoded; leave it out"),
-        ("chunk", asked.chunk is not None, "its pieces could not be joined again; leave it out"),
         ("quality", asked.quality is not None, "it compares one picture with its source; ask it of a single rendition"),
     ):
         if wanted:

@@ -22,8 +22,9 @@ _CHANNELS = (1, 2, 6, 8)
 class Sound(msgspec.Struct, frozen=True):
     """``codec`` ``auto`` is the container's preferred one; a track that has it already is copied if nothing is changed.
 
-    ``bitrate`` in bit/s for each track, None for 80 kbit/s a channel; ``channels`` 1, 2, 6 (5.1) or 8 (7.1), None to
-    keep them; ``loudness`` in LUFS normalises each track (EBU R128), None leaves it as it is.
+    ``bitrate`` in bit/s for each track, None for 160 kbit/s, or 64 kbit/s a channel where there are more than two.
+    ``channels`` 1, 2, 6 (5.1) or 8 (7.1), None to keep them; ``loudness`` in LUFS normalises each track (EBU R128),
+    None leaves it as it is.
     """
 
     codec: AudioCodec = "auto"

@@ -155,10 +155,7 @@ class Attempt:
         if self.grant.chunk_plan is not None:
             plan = await gather(self.grant, plan, self.grant.chunk_plan, depot, self._workshop.probe)
         mark = None if self._meter is None else self._meter.mark()
-        ended = await self._encode(plan)
-        if parameters.quality is None and parameters.verify == "ends":
-            self.free_room()
-        result = await self._verify(plan, ended, target)
+        result = await self._encode(plan, target)
         if parameters.verify == "full":
             await self._decode(plan)
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
@@ -181,22 +178,31 @@ class Attempt:
         path = await self._workshop.depot.fetch(self.grant, parameters.input)
         return await self._workshop.probe.probe(path), path
 
-    async def _encode(self, plan: EncodePlan) -> Exit:
+    async def _encode(self, plan: EncodePlan, target: str) -> Result:
+        """The verified output of the first way that makes one."""
         self._announce_start()
         limit = time_limit(self.grant.parameters, plan)
         ways = ways_to_encode(self._workshop.engines, self.grant, plan)
         for way in ways:
             self._engine = way
-            encoder = way.encoder_of(plan)
+            encoder, is_last = way.encoder_of(plan), way is ways[-1]
             try:
                 async with self._workshop.sessions.hold(encoder, waits=plan.scenario.encoder is not None):
-                    return await self._encode_with(way, plan, limit)
+                    ended = await self._encode_with(way, plan, limit)
+                if is_last and self._needs_no_more_room:
+                    self.free_room()
+                return await self._verify(plan, ended, target)
             except AttemptFailed as failed:
-                if way is ways[-1] or not lets_another_try(failed.failure, encoder):
+                if is_last or not lets_another_try(failed.failure, encoder):
                     raise AttemptFailed(blame_device(failed.failure, encoder)) from failed.__cause__
                 self._fallback = describe_fallback(self._fallback, way, plan, failed.failure)
                 log.warning("engine_replaced", job=self.grant.key.job_id, why=self._fallback)
         raise AssertionError("a job has no engine")
+
+    @property
+    def _needs_no_more_room(self) -> bool:
+        """Whether what follows the encode is little work."""
+        return self.grant.parameters.quality is None and self.grant.parameters.verify == "ends"
 
     @property
     def _used_engine(self) -> Engine:

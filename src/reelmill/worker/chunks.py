@@ -62,7 +62,10 @@ async def choose_chunks(grant: Grant, plan: EncodePlan, probe: Probe) -> tuple[C
         return ()
     length = plan.duration if plan.video_duration is None else plan.video_duration
     rate = exact_rate(plan.fps)
-    wanted = Cutting(seconds=seconds, rate=(rate.numerator, rate.denominator), duration=length, limit=plan.limit)
+    limit = plan.limit
+    if limit is not None and source.video_duration is not None and source.video_duration <= limit:
+        limit = None  # the picture ends before it
+    wanted = Cutting(seconds=seconds, rate=(rate.numerator, rate.denominator), duration=length, limit=limit)
     chunks = await probe.cut(plan.input_path, wanted)
     return chunks if len(chunks) > 1 else ()
 
@@ -184,5 +187,5 @@ _LOST = Failure(
 _DIFFER = Failure(
     "platform_error",
     "chunks_differ",
-    "The chunks were encoded by encoders that differ; give all workers the same ffmpeg, then retry.",
+    "The chunks were encoded by encoders that differ: all are encoded again; give all workers the same ffmpeg.",
 )

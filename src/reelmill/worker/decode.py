@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from reelmill.domain.failure import Failure
 from reelmill.worker.engines.engine import Engine, ProgressState, hear_progress
 from reelmill.worker.engines.ffmpeg import FfmpegEngine, file_input
-from reelmill.worker.process import EngineProcess
-
-MakeProcess = Callable[[list[str], Callable[[str], bool]], EngineProcess]
+from reelmill.worker.process import MakeProcess
 
 
 def command(ffmpeg: Path, path: Path, threads: int) -> list[str]:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from reelmill.domain.attempt import AttemptKey, Grant, UnpublishedOutput
-from reelmill.domain.failure import Failure
 from reelmill.domain.media_path import resolve
 from reelmill.domain.place import PlaceCheck
 from reelmill.errors import InvalidField
 from reelmill.media.check_file import read_asked, write_reply
-from reelmill.media.failed import AttemptFailed
+from reelmill.media.input_file import outside_root
 from reelmill.media.publish import (
     create_attempt,
     find_attempt_output,
@@ -107,8 +106,7 @@ class SharedFolder(Depot):
         try:
             return resolve("parameters.input", self._root, relative)
         except InvalidField as error:
-            failure = Failure("user_error", "input_outside_root", f"The input cannot be read: {error}.")
-            raise AttemptFailed(failure) from error
+            raise outside_root(error) from error
 
     async def deliver(self, key: AttemptKey, output: Path, sha256: str, size: int) -> None:
         """It is in its attempt folder, under the root, synced."""

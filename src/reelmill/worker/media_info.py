@@ -15,9 +15,6 @@ sequences and protocol-like demuxers name other files or hosts, and are told by 
 
 MEDIA_PROTOCOLS = ("file",)
 
-MAX_PIXELS = 33_177_600
-"""The largest picture that is decoded (8K), so that a tiny file cannot ask for gigabytes of memory."""
-
 _OUR_CODEC_NAMES = {"hevc": "h265"}
 _OUR_CONTAINERS = ("mp4", "matroska", "mpegts")
 

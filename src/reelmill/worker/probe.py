@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from reelmill.media.failed import AttemptFailed
 from reelmill.service import Service
 from reelmill.worker.cutting import Cutting
 from reelmill.worker.media_info import MediaInfo
+from reelmill.worker.probe_words import ProbeReply, ProbeRequest
 from reelmill.worker.process import die_with_parent, environment
 
 log = structlog.get_logger()
@@ -41,12 +42,6 @@ _CRASHED = Failure(
 
 class ProbeError(AttemptFailed):
     """The file could not be probed; ``failure`` says why."""
-
-
-class _Reply(msgspec.Struct, frozen=True):
-    info: MediaInfo | None = None
-    failure: Failure | None = None
-    chunks: tuple[Chunk, ...] | None = None
 
 
 class Probe(Service):
@@ -93,7 +88,7 @@ class Probe(Service):
 
         With ``count_frames`` the whole file is read, and ``frames`` and ``video_duration`` are facts, not claims.
         """
-        request = {"path": os.fsencode(path), "count_frames": count_frames}
+        request = ProbeRequest(os.fsencode(path), count_frames=count_frames)
         reply = await self._ask_twice(request, self._patience(path, count_frames))
         if reply.info is None:
             raise ProbeError(reply.failure or _CRASHED)
@@ -101,19 +96,19 @@ class Probe(Service):
 
     async def probe_sound(self, path: Path) -> MediaInfo:
         """The same of a file that has sound and no picture: sizes and rates are 0."""
-        reply = await self._ask_twice({"path": os.fsencode(path), "sound_only": True}, self._timeout)
+        reply = await self._ask_twice(ProbeRequest(os.fsencode(path), sound_only=True), self._timeout)
         if reply.info is None:
             raise ProbeError(reply.failure or _CRASHED)
         return reply.info
 
     async def cut(self, path: Path, cutting: Cutting) -> tuple[Chunk, ...]:
         """The chunks in which the file at ``path`` may be encoded; ProbeError as for `probe`."""
-        reply = await self._ask_twice({"path": os.fsencode(path), "cutting": cutting}, _CUTTING_SECONDS)
+        reply = await self._ask_twice(ProbeRequest(os.fsencode(path), cutting=cutting), _CUTTING_SECONDS)
         if reply.chunks is None:
             raise ProbeError(reply.failure or _CRASHED)
         return reply.chunks
 
-    async def _ask_twice(self, request: Mapping[str, object], patience: float) -> _Reply:
+    async def _ask_twice(self, request: ProbeRequest, patience: float) -> ProbeReply:
         async with self._take() as process:
             for _ in range(2):  # a crash may be the fault of what was probed before
                 reply = await process.ask(request, patience)
@@ -135,13 +130,13 @@ class _ProbeProcess:
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self._replies = msgspec.json.Decoder(_Reply)
+        self._replies = msgspec.json.Decoder(ProbeReply)
 
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
-    async def ask(self, request: Mapping[str, object], patience: float) -> _Reply | None:
+    async def ask(self, request: ProbeRequest, patience: float) -> ProbeReply | None:
         """One question; None when the process died of it. Whatever goes wrong, no answer is left for the next one."""
         process = await self.ensure()
         assert process.stdin is not None

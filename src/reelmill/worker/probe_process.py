@@ -32,12 +32,11 @@ from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from reelmill.domain.chunk import Chunk
 from reelmill.domain.failure import Failure
+from reelmill.domain.picture import MOST_PIXELS
 from reelmill.media import input_failure
 from reelmill.worker.cutting import Cutting, cut
 from reelmill.worker.media_info import (
-    MAX_PIXELS,
     MEDIA_FORMATS,
     MEDIA_PROTOCOLS,
     DynamicRange,
@@ -45,6 +44,7 @@ from reelmill.worker.media_info import (
     our_codec_name,
     our_container_name,
 )
+from reelmill.worker.probe_words import ProbeReply, ProbeRequest
 
 _ADDRESS_SPACE = 2 * 1024**3
 _OPEN_FILES = 64
@@ -55,24 +55,6 @@ _DECODE_SECONDS = 5.0
 _DYNAMIC_RANGES: dict[int, DynamicRange] = {16: "pq", 18: "hlg"}  # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
 _WEBM, _EBML_HEAD_BYTES = b"\x42\x82\x84webm", 64
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")
-
-
-class ProbeRequest(msgspec.Struct, frozen=True):
-    """A file to look at. ``path`` is bytes as the system has it, for names that are no text."""
-
-    path: bytes
-    count_frames: bool = False
-    cutting: Cutting | None = None
-    """How to cut it into chunks, instead of telling what it is."""
-    sound_only: bool = False
-
-
-class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was found, or why nothing was."""
-
-    info: MediaInfo | None = None
-    failure: Failure | None = None
-    chunks: tuple[Chunk, ...] | None = None
 
 
 class _Pictures(NamedTuple):
@@ -143,7 +125,7 @@ def _open(path: str, more: Mapping[str, str] | None = None) -> InputContainer:
     options = {
         "protocol_whitelist": ",".join(MEDIA_PROTOCOLS),
         "format_whitelist": ",".join(MEDIA_FORMATS),
-        "max_pixels": str(MAX_PIXELS),
+        "max_pixels": str(MOST_PIXELS),
         **(more or {}),
     }
     # The prefix keeps a name with a colon from being read as a protocol.
@@ -154,7 +136,7 @@ def _claims_too_many_pixels(path: str) -> bool:
     """Whether the headers say so: opened with the limit, such a stream has no size at all. Nothing is decoded."""
     options = {"format_whitelist": ",".join(MEDIA_FORMATS), "protocol_whitelist": ",".join(MEDIA_PROTOCOLS)}
     with av.open(f"file:{path}", options={**options, "probesize": "32", "analyzeduration": "0"}) as container:
-        return any(stream.width * stream.height > MAX_PIXELS for stream in container.streams.video)
+        return any(stream.width * stream.height > MOST_PIXELS for stream in container.streams.video)
 
 
 def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeReply:
@@ -177,7 +159,7 @@ def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeRepl
         duration = duration if duration > 0 else pictures.seconds
     if context.width <= 0 or context.height <= 0 or not fps or duration <= 0:
         return ProbeReply(failure=input_failure.INVALID)
-    if context.width * context.height > MAX_PIXELS:
+    if context.width * context.height > MOST_PIXELS:
         return ProbeReply(failure=input_failure.TOO_LARGE)
     first = _first_picture(container, video, rewind=count_frames)
     if first.encrypted:

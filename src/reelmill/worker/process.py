@@ -138,6 +138,10 @@ def die_with_parent(argv: Sequence[str]) -> list[str]:
     return [setpriv, "--pdeathsig", "KILL", "--", *shell, *argv]
 
 
+MakeProcess = Callable[[list[str], Callable[[str], bool]], "EngineProcess"]
+"""Makes the process of an argv, and of what hears the lines of its stdout."""
+
+
 class EngineProcess:
     """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it;
     GaveUp from it gives the engine a moment to end. ``on_words`` gets stderr as it comes and

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -22,7 +22,7 @@ from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Engine, ProgressState, hear_progress
 from reelmill.worker.engines.ffmpeg import FfmpegEngine, file_input, source_input
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
-from reelmill.worker.process import EngineProcess, Exit
+from reelmill.worker.process import Exit, MakeProcess
 
 VMAF_MODEL = "vmaf_v0.6.1"
 IDENTICAL_DB = 100.0
@@ -33,8 +33,6 @@ _SSIM = re.compile(rb"n:\s*\d+ .*\bAll:(\S+) ")
 _XPSNR = re.compile(rb"n:\s*\d+ +XPSNR y: *(\S+) ")
 _XPSNR_MEAN = re.compile(rb"XPSNR average, \d+ frames +y: *(\S+) ")
 _MOST_REASON_CHARS = 300
-
-MakeProcess = Callable[[list[str], Callable[[str], bool]], EngineProcess]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -191,6 +191,22 @@ async def test_frames_are_exact_whatever_the_rates(
 
 
 @pytest.mark.slow
+async def test_a_limit_behind_the_end_of_the_picture_cuts_only_the_sound(farm: FarmUnderTest, tmp_path: Path) -> None:
+    """The last piece ends with the picture, and nobody waits for frames that are in no input."""
+    film = tmp_path / "film.mp4"
+    command = [
+        *(str(farm.inventory.ffmpeg.path), "-v", "error", "-t", "3.5", "-i", str(BIG_BUCK_BUNNY), "-i"),
+        *(str(BIG_BUCK_BUNNY), "-map", "0:v", "-map", "1:a", "-s", "320x180", "-c:v", "libx264", "-g", "25", str(film)),
+    ]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    name = put(farm, film)
+    whole = await farm.ended(await farm.submit(input=name, output="whole.mp4", duration=4.5))
+    cut = await farm.ended(await farm.submit(input=name, output="cut.mp4", duration=4.5, chunk="1s"))
+    assert ("completed", "completed") == (whole["status"], cut["status"]), (whole["error"], cut["error"])
+    assert 1 < cut["chunks"]
+    assert read_tracks(farm.media / "whole.mp4") == read_tracks(farm.media / "cut.mp4")
+
+
 async def test_a_picture_that_begins_behind_the_sound_stays_there(farm: FarmUnderTest, tmp_path: Path) -> None:
     """The first frame has its time, and so have all others."""
     film = tmp_path / "late.mp4"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,10 +68,23 @@ async def test_a_ladder_is_published_whole(farm: FarmUnderTest) -> None:
     assert [] == farm.attempt_folders()
 
 
+async def test_a_film_whose_sound_outlasts_its_picture_is_whole(farm: FarmUnderTest) -> None:
+    """Each rendition is as long as the picture, and the sound as long as it was."""
+    command = [
+        *(str(farm.inventory.ffmpeg.path), "-v", "error", "-t", "2", "-i", str(BIG_BUCK_BUNNY), "-i"),
+        *(str(BIG_BUCK_BUNNY), "-map", "0:v", "-map", "1:a", "-c:v", "libx264", "-preset", "ultrafast"),
+    ]
+    await asyncio.to_thread(subprocess.run, [*command, str(farm.media / "long-sound.mp4")], check=True)
+    job = await farm.ended(await farm.submit("mine", input="long-sound.mp4", output="films/long-sound"))
+    assert "completed" == job["status"], job["error"]
+    assert [50, 50] == [one["frames"] for one in job["result"]["renditions"]]
+
+
 async def test_a_place_that_is_taken_fails_before_the_work(farm: FarmUnderTest) -> None:
     """Be it by a folder; what is in it stays."""
     (farm.media / "films").mkdir()
     (farm.media / "films" / "theirs").write_text("theirs")
     job = await farm.ended(await farm.submit("mine", input="bunny.mp4", output="films"))
     assert ("failed", "output_exists") == (job["status"], job["error_code"])
+    assert not (await farm.get(f"/jobs/{job['id']}/logs"))["attempts"], "an engine ran"
     assert ["theirs"] == [path.name for path in (farm.media / "films").iterdir()]

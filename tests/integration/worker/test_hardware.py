@@ -26,11 +26,14 @@ from tests.samples import LEASE
 
 NO_DEVICE = "[h264_nvenc @ 0x1] No capable devices found"
 NO_SESSION = "[h264_nvenc @ 0x1] OpenEncodeSessionEx failed: out of memory (10): (no details)"
+BAD_FILE = "nothing, and makes a picture of another size"
 NO_SPACE = "[out#0/mp4 @ 0x1] Error writing trailer: No space left on device"
 
 SCRIPT = """#!/bin/bash
 case " $* " in
-*" h264_nvenc "*) if [ -s "{said}" ]; then cat "{said}" >&2; exit 1; fi ;;
+*" h264_nvenc "*)
+  if grep -q "{bad_file}" "{said}" 2>/dev/null; then small=(-s 64x64)
+  elif [ -s "{said}" ]; then cat "{said}" >&2; exit 1; fi ;;
 *_nvenc*|*_qsv*|*_vaapi*|*_amf*) echo "{no_device}" >&2; exit 1 ;;
 esac
 words=()
@@ -43,7 +46,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-exec "{ffmpeg}" "${{words[@]}}"
+last=$((${{#words[@]}} - 1))
+exec "{ffmpeg}" "${{words[@]:0:last}}" "${{small[@]}}" "${{words[last]}}"
 """
 
 
@@ -56,7 +60,7 @@ class Machine:
         self.said = folder / "nvenc says"
         self.ffmpeg = folder / "ffmpeg"
         real = find_ffmpeg().path
-        self.ffmpeg.write_text(SCRIPT.format(said=self.said, ffmpeg=real, no_device=NO_DEVICE))
+        self.ffmpeg.write_text(SCRIPT.format(said=self.said, ffmpeg=real, no_device=NO_DEVICE, bad_file=BAD_FILE))
         self.ffmpeg.chmod(0o755)
 
     async def run(self, says: str = "", encoder: str | None = None) -> Result | Fail:
@@ -109,7 +113,13 @@ async def test_a_node_encodes_in_hardware_where_it_has_it(machine: Machine) -> N
 
 
 @pytest.mark.parametrize(
-    ("says", "code"), [(NO_DEVICE, "no_encoder_device"), (NO_SESSION, "encoder_busy"), ("kaput", "engine_failed")]
+    ("says", "code"),
+    [
+        (NO_DEVICE, "no_encoder_device"),
+        (NO_SESSION, "encoder_busy"),
+        ("kaput", "engine_failed"),
+        (BAD_FILE, "output_invalid"),
+    ],
 )
 async def test_software_goes_on_where_hardware_fails(machine: Machine, says: str, code: str) -> None:
     """In the same attempt, whatever the driver says, and the result says so."""

@@ -21,8 +21,8 @@ from reelmill.worker.engines.ffmpeg import FfmpegEngine, file_input, source_inpu
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
 from reelmill.worker.inventory import Ffmpeg
 from reelmill.worker.probe import Probe
-from reelmill.worker.process import EngineProcess
-from reelmill.worker.quality import IDENTICAL_DB, Comparison, MakeProcess, compare, comparison_of, measure
+from reelmill.worker.process import EngineProcess, MakeProcess
+from reelmill.worker.quality import IDENTICAL_DB, Comparison, compare, comparison_of, measure
 from tests.footage import BIG_BUCK_BUNNY, BIKES, CARPHONE, CARPHONE_DISTORTED
 
 _PLAIN: dict[Metric, tuple[str, str]] = {

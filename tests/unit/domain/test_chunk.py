@@ -75,6 +75,12 @@ def test_what_cannot_be_cut_is_refused(request_: JobRequest, said: str) -> None:
     assert "parameters.chunk" == caught.value.field
 
 
+def test_a_farm_that_cuts_long_inputs_leaves_ladders_whole() -> None:
+    """They are folders, and nobody asked for chunks."""
+    job = accept(asked("ladder-hls", input="a.mp4"), PARENT, chunking=Chunking(60.0, 1800.0))
+    assert (None, None) == (job.parameters.chunk, job.parameters.chunk_above)
+
+
 def test_a_farm_may_cut_long_inputs_by_itself() -> None:
     """Those that can be cut and say nothing else; the length is known to the worker only."""
     usual = Chunking(60.0, 1800.0)

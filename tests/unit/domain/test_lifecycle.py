@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reelmill.domain.chunk import CHUNK_LOST, CHUNKS_PERCENT, Chunk
 from reelmill.domain.failure import FAILURE_REASONS, OUTPUT_LOST, RETRYABLE, Failure
 from reelmill.domain.job import ACTIVE, STATUSES, TERMINAL, Job, Status
 from reelmill.domain.lifecycle import (
@@ -36,12 +35,8 @@ from reelmill.domain.lifecycle import (
 )
 from reelmill.domain.retry import RetryPolicy
 from reelmill.domain.stream import StreamProgress
-from tests.samples import BAD_INPUT, NETWORK_DOWN, NOW, POLICY, TOO_SLOW, result, stored_job
+from tests.samples import BAD_INPUT, NETWORK_DOWN, NOW, PIECES, POLICY, TOO_SLOW, job_in, result, stored_job
 
-PIECES = (
-    Chunk(index=0, start=0, end=300, seek=0.0, seconds=10.0),
-    Chunk(index=1, start=300, end=None, seek=10.0, seconds=30.0),
-)
 EVENTS: tuple[Event, ...] = (
     Assign("n1", "mill-1", NOW + 30),
     Start(),
@@ -63,18 +58,6 @@ EVENTS: tuple[Event, ...] = (
 )
 SETTLED_MAY = (Publish, Fail)
 RNG = random.Random(3)
-
-
-def job_in(status: Status, **fields: object) -> Job:
-    """A job as it looks in that status after its first attempt."""
-    values: dict[str, object] = {"status": status, "attempt": 1}
-    if status in ACTIVE:
-        values |= {"node_id": "n1", "node_name": "mill-1", "lease_until": NOW + 30}
-    if status == "running":
-        values["started_at"] = NOW
-    if status in TERMINAL:
-        values["completed_at"] = NOW
-    return stored_job(**values | fields)
 
 
 def standing_job(**fields: object) -> Job:
@@ -357,44 +340,6 @@ def test_whatever_happens_these_hold(events: list[Event], policy: RetryPolicy, s
                 assert now <= job.eligible_at <= now + policy.cap_seconds
         if job.winner is not None:
             assert job.status in {"running", "completed"}
-
-
-def split_job() -> Job:
-    """A job that waits for two chunks."""
-    return advance(job_in("assigned"), Split(PIECES), NOW, POLICY, RNG).job
-
-
-def test_a_job_that_was_split_waits_for_each_chunk_and_then_for_a_node() -> None:
-    """It is queued without a holder; its progress is what its chunks have done, by their length."""
-    job = split_job()
-    assert ("queued", None, 2, 2, 0.0) == (job.status, job.lease_until, job.chunks, job.chunks_left, job.progress)
-    job = advance(job, ChunkDone(PIECES[0], result()), NOW, POLICY, RNG).job
-    assert (1, CHUNKS_PERCENT / 4) == (job.chunks_left, job.progress)
-    job = advance(job, ChunkDone(PIECES[1], result()), NOW, POLICY, RNG).job
-    assert ("queued", 0, CHUNKS_PERCENT) == (job.status, job.chunks_left, job.progress)
-    with pytest.raises(NotAllowed):
-        advance(job, ChunkDone(PIECES[1], result()), NOW, POLICY, RNG)
-    assigned = advance(job, Assign("n1", "mill-1", NOW + 30), NOW, POLICY, RNG).job
-    assert CHUNKS_PERCENT == assigned.progress == advance(assigned, Lose(), NOW, POLICY, RNG).job.progress
-
-
-def test_a_chunk_that_is_published_late_counts_for_the_retry() -> None:
-    """Its job had failed of another one meanwhile: that is no reason to encode this one again."""
-    failed = advance(split_job(), ChunkFailed(TOO_SLOW), NOW, POLICY, RNG).job
-    assert ("timed_out", TOO_SLOW.code) == (failed.status, failed.error_code)
-    again = advance(
-        advance(failed, ChunkDone(PIECES[0], result()), NOW, POLICY, RNG).job, Retry(), NOW, POLICY, RNG
-    ).job
-    assert ("queued", 1, CHUNKS_PERCENT / 4) == (again.status, again.chunks_left, again.progress)
-
-
-def test_a_plan_of_chunks_is_forgotten_when_one_is_lost_and_with_a_cancel() -> None:
-    """The next attempt splits the job anew."""
-    joining = msgspec.structs.replace(job_in("running"), chunk_plan=split_job().chunk_plan, chunks=2)
-    lost = Fail(Failure("platform_error", CHUNK_LOST, "Chunk 1 is gone."))
-    for event in (lost, Cancel()):
-        after = advance(joining, event, NOW, POLICY, RNG).job
-        assert (None, 0, 0) == (after.chunk_plan, after.chunks, after.chunks_left)
 
 
 @pytest.mark.parametrize("job", [job_in("running"), standing_job()], ids=["running", "paused"])

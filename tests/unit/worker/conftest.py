@@ -9,7 +9,7 @@ import pytest
 
 from reelmill.domain.attempt import AttemptKey, Grant
 from reelmill.domain.job import Parameters
-from reelmill.domain.scenario import find_scenario
+from reelmill.domain.scenario import Scenario, find_scenario
 from reelmill.worker.engines.engine import EncodePlan, make_plan
 from reelmill.worker.media_info import MediaInfo
 
@@ -34,10 +34,10 @@ def source() -> MediaInfo:
 
 @pytest.fixture
 def plan_for() -> PlanFor:
-    """Makes a plan: scenario name, source (None: synthetic), duration asked for, output name, threads."""
+    """Makes a plan: scenario or its name, source (None: synthetic), duration asked for, output name, threads."""
 
     def make(
-        scenario: str = "1080p30-h264",
+        scenario: str | Scenario = "1080p30-h264",
         source: MediaInfo | None = None,
         *,
         duration: float | None = None,
@@ -47,7 +47,7 @@ def plan_for() -> PlanFor:
     ) -> EncodePlan:
         grant = Grant(
             AttemptKey("job", 1),
-            find_scenario(scenario),
+            find_scenario(scenario) if isinstance(scenario, str) else scenario,
             "ffmpeg",
             Parameters(duration=duration, bitrate=4_000_000, output=output),
             units,

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from reelmill.domain.encoder import SOFTWARE
-from reelmill.domain.scenario import CATALOGUE
+from reelmill.domain.scenario import CATALOGUE, find_scenario
+from reelmill.domain.sound import Sound
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, follow
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
 from reelmill.worker.media_info import MediaInfo
@@ -93,6 +94,14 @@ def test_audio_streams_are_handled_one_by_one(source: MediaInfo, plan_for: PlanF
     film = msgspec.structs.replace(source, audio_codecs=("aac", "opus"))
     argv = ENGINE.command(plan_for(source=film))
     assert tuple(value_of(argv, option) for option in ("-c:a:0", "-c:a:1", "-b:a:1")) == ("copy", "aac", "160k")
+
+
+def test_the_sound_of_a_ladder_has_the_bitrate_of_its_channels(source: MediaInfo, plan_for: PlanFor) -> None:
+    """As that of any output."""
+    films = [msgspec.structs.replace(source, audio_channels=(channels,)) for channels in (2, 6)]
+    ladder = msgspec.structs.replace(find_scenario("ladder-hls"), audio=Sound())
+    plans = [plan_for(ladder, film, output="films") for film in films]
+    assert ["160k", "384000"] == [value_of(ENGINE.command(plan), "-b:a:0") for plan in plans]
 
 
 def feed(lines: str, duration: float = 10.0) -> list[Reading]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from reelmill.domain.picture import MOST_FPS, Picture
+from reelmill.domain.scenario import find_scenario
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Reading, fit, without_standstill
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
@@ -93,6 +95,14 @@ def test_a_picture_shorter_than_its_sound_is_expected_as_it_is(source: MediaInfo
     film = msgspec.structs.replace(source, duration=12.0)
     plan = plan_for(source=film, duration=11.0)
     assert (plan.duration, plan.video_duration) == (11.0, 10.0)
+
+
+def test_a_source_sets_the_frame_rate_up_to_the_most_that_is_made(source: MediaInfo, plan_for: PlanFor) -> None:
+    """A film may claim any rate, and every frame of it costs."""
+    scenario = find_scenario("1080p30-h264")
+    as_source = msgspec.structs.replace(scenario, picture=Picture(frame_rate="source"))
+    films = [msgspec.structs.replace(source, fps=fps) for fps in (50.0, 1000.0)]
+    assert [50.0, MOST_FPS] == [plan_for(as_source, film).fps for film in films]
 
 
 def test_audio_is_copied_only_when_it_is_aac(source: MediaInfo, plan_for: PlanFor) -> None:

@@ -14,13 +14,13 @@ from reelmill.domain.attempt import Grant
 from reelmill.domain.chunk import Chunk
 from reelmill.domain.container import Container, container_of_name
 from reelmill.domain.failure import Failure
-from reelmill.domain.picture import Fit
+from reelmill.domain.picture import MOST_FPS, MOST_PIXELS, Fit
 from reelmill.domain.request import MAX_SECONDS, SYNTHETIC_SECONDS
 from reelmill.domain.scenario import Scenario
 from reelmill.media import input_failure
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines import tracks
-from reelmill.worker.media_info import MAX_PIXELS, MediaInfo
+from reelmill.worker.media_info import MediaInfo
 
 AudioHandling = tracks.AudioHandling
 Deinterlace = Literal["none", "flagged", "all"]
@@ -91,6 +91,11 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     def is_ladder(self) -> bool:
         """Whether the output is a folder, in which the engine runs."""
         return self.scenario.ladder is not None
+
+    @property
+    def gop_frames(self) -> int:
+        """Frames from one key frame to the next."""
+        return max(1, round(self.scenario.keyframe_seconds * self.fps))
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -242,6 +247,7 @@ def rung_plan(plan: EncodePlan, rung: RungPlan) -> EncodePlan:
     """The plan of the pictures of one rung, as if they were an output of their own."""
     return msgspec.structs.replace(
         plan,
+        duration=plan.duration if plan.video_duration is None else plan.video_duration,
         width=rung.width,
         height=rung.height,
         scaled=rung.scaled,
@@ -260,7 +266,7 @@ def _of_source(plan: EncodePlan, source: MediaInfo, container: Container) -> Enc
     size = scaled if picture.fit == "inside" else box
     fps = scenario.fps
     if picture.frame_rate == "source" or (picture.frame_rate == "cap" and source.fps < fps):
-        fps = source.fps
+        fps = min(source.fps, MOST_FPS)
     deinterlace: Deinterlace = "all" if picture.deinterlace == "always" else "none"
     if picture.deinterlace == "auto" and source.interlaced:
         deinterlace = "flagged"
@@ -298,7 +304,7 @@ def scaled_size(display: tuple[float, float], box: tuple[int, int], how: Fit) ->
         case "crop":
             scale = max(box[0] / display[0], box[1] / display[1])
             width, height = (2 * math.ceil(side * scale / 2 - _ROUNDING) for side in display)
-            if width * height > MAX_PIXELS:
+            if width * height > MOST_PIXELS:
                 raise AttemptFailed(input_failure.TOO_NARROW)
             return max(width, box[0]), max(height, box[1])
         case _:

@@ -10,7 +10,7 @@ import msgspec
 
 from reelmill.domain.encoder import is_hardware
 from reelmill.domain.failure import Failure
-from reelmill.domain.picture import exact_rate
+from reelmill.domain.picture import MOST_PIXELS, exact_rate
 from reelmill.worker.engines import ffmpeg_failure
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, cut_of
 from reelmill.worker.engines.ffmpeg_encoders import encoder_options
@@ -24,7 +24,7 @@ from reelmill.worker.engines.ffmpeg_hardware import (
 from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
 from reelmill.worker.engines.ffmpeg_ladder import ladder_options, muxer_options
 from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
-from reelmill.worker.media_info import MAX_PIXELS, MEDIA_FORMATS, MEDIA_PROTOCOLS
+from reelmill.worker.media_info import MEDIA_FORMATS, MEDIA_PROTOCOLS
 
 
 class FfmpegEngine(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ def file_input(path: Path, threads: int) -> list[str]:
     """What reads a file that may be a stranger's."""
     return [
         *("-protocol_whitelist", ",".join(MEDIA_PROTOCOLS), "-format_whitelist", ",".join(MEDIA_FORMATS)),
-        *("-max_pixels", str(MAX_PIXELS), "-threads", str(threads)),
+        *("-max_pixels", str(MOST_PIXELS), "-threads", str(threads)),
         *("-i", f"file:{path}"),  # the prefix keeps a name with a colon from being read as a protocol
     ]
 

@@ -16,7 +16,7 @@ _QUALITY_NEEDS_RATE = ("libvpx-vp9", "libaom-av1")  # without "-b:v 0" their con
 
 def encoder_options(plan: EncodePlan, encoder: str) -> list[str]:
     """The encoder with all that it is told."""
-    gop = str(gop_frames(plan))
+    gop = str(plan.gop_frames)
     return [
         *("-c:v", encoder, *_ENCODER_OPTIONS[encoder](plan)),
         *("-threads:v", str(plan.threads), "-g", gop, "-pix_fmt", plan.scenario.pixel_format),
@@ -25,9 +25,9 @@ def encoder_options(plan: EncodePlan, encoder: str) -> list[str]:
     ]
 
 
-def gop_frames(plan: EncodePlan) -> int:
-    """Frames from one key frame to the next."""
-    return max(1, round(plan.scenario.keyframe_seconds * plan.fps))
+def sample_entry(plan: EncodePlan) -> list[str]:
+    """The name by which an MP4 tells its codec, where Apple's players refuse the usual one, hev1."""
+    return ["-tag:v", "hvc1"] if plan.scenario.codec == "h265" and plan.container == "mp4" else []
 
 
 def _rate(plan: EncodePlan, encoder: str) -> list[str]:
@@ -53,7 +53,7 @@ def _passes(plan: EncodePlan, encoder: str) -> list[str]:
 
 def _x264(plan: EncodePlan) -> list[str]:
     # In a ladder every rung has its key frames at the same frames, and no others.
-    aligned = ["-keyint_min", str(gop_frames(plan)), "-sc_threshold", "0"] if plan.is_ladder else []
+    aligned = ["-keyint_min", str(plan.gop_frames), "-sc_threshold", "0"] if plan.is_ladder else []
     return ["-preset", plan.scenario.preset, *aligned]
 
 
@@ -62,11 +62,10 @@ def _x265(plan: EncodePlan) -> list[str]:
     frame_threads = min(plan.threads, 3)
     params = f"pools={plan.threads}:frame-threads={frame_threads}:log-level=warning"
     if plan.is_ladder:
-        params += f":scenecut=0:open-gop=0:min-keyint={gop_frames(plan)}"
+        params += f":scenecut=0:open-gop=0:min-keyint={plan.gop_frames}"
     if plan.pass_number:
         params += f":pass={plan.pass_number}:stats={_escaped(str(plan.output_path.with_name('passes')))}"
-    tag = ["-tag:v", "hvc1"] if plan.container == "mp4" else []  # Apple's players refuse the default tag hev1
-    return ["-preset", plan.scenario.preset, "-x265-params", params, *tag]
+    return ["-preset", plan.scenario.preset, "-x265-params", params, *sample_entry(plan)]
 
 
 def _escaped(value: str) -> str:

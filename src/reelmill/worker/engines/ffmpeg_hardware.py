@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reelmill.worker.engines.engine import EncodePlan
+from reelmill.worker.engines.ffmpeg_encoders import sample_entry
 
 _DEVICES = Path("/dev/dri")
 _UPLOAD = "format=nv12,hwupload"
@@ -35,11 +36,10 @@ def upload_filter(encoder: str) -> str | None:
 
 def hardware_options(plan: EncodePlan, encoder: str) -> list[str]:
     """The encoder with all that it is told; threads are the device's own matter."""
-    gop = str(max(1, round(plan.scenario.keyframe_seconds * plan.fps)))
+    gop = str(plan.gop_frames)
     peak = ["-maxrate", str(plan.bitrate * 3 // 2), "-bufsize", str(plan.bitrate * 2)]
-    tag = ["-tag:v", "hvc1"] if plan.scenario.codec == "h265" and plan.container == "mp4" else []
     family = encoder.rpartition("_")[2]
-    return ["-c:v", encoder, *_FAMILIES[family](), "-g", gop, "-b:v", str(plan.bitrate), *peak, *tag]
+    return ["-c:v", encoder, *_FAMILIES[family](), "-g", gop, "-b:v", str(plan.bitrate), *peak, *sample_entry(plan)]
 
 
 def _nvenc() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reelmill.worker.engines.engine import EncodePlan, Joining
+from reelmill.worker.engines.ffmpeg_encoders import sample_entry
 
 _PIECE_FORMATS = ("concat", "mov")
 
@@ -18,6 +19,4 @@ def pieces_input(joining: Joining) -> list[str]:
 
 def copied_pictures(plan: EncodePlan) -> list[str]:
     """The pictures as they are in the pieces, which are the second input."""
-    # Apple's players refuse the default tag hev1.
-    tag = ["-tag:v", "hvc1"] if plan.container == "mp4" and plan.scenario.codec == "h265" else []
-    return ["-map", "1:v:0", "-c:v", "copy", *tag]
+    return ["-map", "1:v:0", "-c:v", "copy", *sample_entry(plan)]

@@ -10,9 +10,9 @@ from fractions import Fraction
 
 from reelmill.domain.picture import exact_rate
 from reelmill.worker.engines.engine import EncodePlan, rung_plan
-from reelmill.worker.engines.ffmpeg_encoders import encoder_options, gop_frames
+from reelmill.worker.engines.ffmpeg_encoders import encoder_options
 from reelmill.worker.engines.ffmpeg_filters import fit_filters, source_filters
-from reelmill.worker.engines.ffmpeg_tracks import AUDIO_BITRATE, audio_filters
+from reelmill.worker.engines.ffmpeg_tracks import encode_track
 
 SOUND = "sound"
 """What the files of the sound are called."""
@@ -26,7 +26,7 @@ def ladder_options(plan: EncodePlan, encoder: str) -> list[str]:
     for number in range(len(plan.rungs)):
         argv += ["-map", f"[v{number}]"]
     if plan.audio:
-        argv += ["-map", "0:a:0", *_sound(plan)]
+        argv += ["-map", "0:a:0", *encode_track(plan, 0)]
     for number, rung in enumerate(plan.rungs):
         argv += _of_stream(encoder_options(rung_plan(plan, rung), encoder), number)
     return argv
@@ -50,7 +50,7 @@ def segment_length(plan: EncodePlan) -> Fraction:
     """Seconds of a segment: whole stretches between key frames, at the exact rate."""
     assert plan.scenario.ladder is not None
     stretches = max(1, round(plan.scenario.ladder.segment_seconds / plan.scenario.keyframe_seconds))
-    return stretches * gop_frames(plan) / exact_rate(plan.fps)
+    return stretches * plan.gop_frames / exact_rate(plan.fps)
 
 
 def _graph(plan: EncodePlan) -> str:
@@ -61,13 +61,6 @@ def _graph(plan: EncodePlan) -> str:
     for number, rung in enumerate(plan.rungs):
         chains.append(f"[s{number}]{','.join(fit_filters(rung_plan(plan, rung)))}[v{number}]")
     return ";".join(chains)
-
-
-def _sound(plan: EncodePlan) -> list[str]:
-    sound = plan.scenario.audio
-    bitrate = AUDIO_BITRATE if sound.bitrate is None else str(sound.bitrate)
-    filters = audio_filters(sound, plan.audio_codec)
-    return ["-c:a", "aac", "-b:a", bitrate, *(["-filter:a", ",".join(filters)] if filters else [])]
 
 
 def _of_stream(options: list[str], number: int) -> list[str]:

@@ -44,7 +44,7 @@ def stream_command(engine: FfmpegEngine, plan: EncodePlan, url: str) -> list[str
 
 def _video(plan: EncodePlan, encoder: str) -> list[str]:
     chain = filter_chain(plan)
-    gop = str(max(1, round(plan.scenario.keyframe_seconds * plan.fps)))
+    gop = str(plan.gop_frames)
     return [
         *("-map", "0:V:0", *(["-vf", chain] if chain else [])),
         *("-c:v", encoder, *(["-preset", LIVE_PRESET] if encoder == "libx264" else [])),

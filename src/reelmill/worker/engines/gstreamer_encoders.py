@@ -42,10 +42,6 @@ def parser(plan: EncodePlan) -> list[str]:
             return element("av1parse")
 
 
-def _key_frames(plan: EncodePlan) -> int:
-    return max(1, round(plan.scenario.keyframe_seconds * plan.fps))
-
-
 def _kilobits(plan: EncodePlan) -> int:
     return max(1, plan.bitrate // 1000)
 
@@ -56,7 +52,7 @@ def _x264(plan: EncodePlan) -> list[str]:
         bitrate=_kilobits(plan),
         vbv_buf_capacity=_BUFFER_SECONDS * 1000,
         speed_preset=plan.scenario.preset,
-        key_int_max=_key_frames(plan),
+        key_int_max=plan.gop_frames,
         threads=plan.threads,
     )
 
@@ -68,7 +64,7 @@ def _x265(plan: EncodePlan) -> list[str]:
         "x265enc",
         bitrate=rate,
         speed_preset=plan.scenario.preset,
-        key_int_max=_key_frames(plan),
+        key_int_max=plan.gop_frames,
         option_string=f"pools={plan.threads}:frame-threads={min(plan.threads, 3)}:{limits}",
         log_level="warning",
     )
@@ -84,7 +80,7 @@ def _vp9(plan: EncodePlan) -> list[str]:
         threads=plan.threads,
         row_mt="true",
         tile_columns=int(math.log2(columns)),
-        keyframe_max_dist=_key_frames(plan),
+        keyframe_max_dist=plan.gop_frames,
     )
 
 
@@ -95,7 +91,7 @@ def _av1(plan: EncodePlan) -> list[str]:
         cpu_used=min(int(plan.scenario.preset), _AOM_FASTEST),
         threads=plan.threads,
         row_mt="true",
-        keyframe_max_dist=_key_frames(plan),
+        keyframe_max_dist=plan.gop_frames,
     )
 
 

@@ -98,3 +98,18 @@ def rtmp_server(folder: Path) -> Generator[RtmpServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextlib.contextmanager
+def publisher(url: str, seconds: float = 600, *, sound: bool = True) -> Generator[subprocess.Popen[bytes]]:
+    """An ffmpeg that sends test pictures to the URL, in real time; gone behind the block."""
+    options = ("-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25")
+    tone = ("-re", "-f", "lavfi", "-i", "sine=r=48000", "-c:a", "aac") if sound else ()
+    picture = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-pix_fmt", "yuv420p")
+    form = ("-f", "mpegts" if url.startswith("srt:") else "flv")
+    process = subprocess.Popen([find_ffmpeg().path, *options, *tone, *picture, "-t", str(seconds), *form, url])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -25,9 +25,9 @@ from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.energy import Meter
 from reelmill.worker.http_depot import HttpDepot
 from reelmill.worker.inventory import Inventory
-from reelmill.worker.live_attempt import begin_attempt
 from reelmill.worker.machine import usable_memory
 from reelmill.worker.sessions import Sessions
+from reelmill.worker.source_attempt import begin_attempt
 
 if TYPE_CHECKING:
     from reelmill.media.object_place import ObjectPlace

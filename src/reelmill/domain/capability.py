@@ -48,6 +48,11 @@ An older worker offers its hardware encoders, and would take another where one o
 """
 
 
+def reading_feature(scheme: str) -> str:
+    """The feature of engines that read streams of that scheme, such as ``srt``."""
+    return f"{scheme}-input"
+
+
 def with_encoder(codec: str, encoder: str) -> str:
     """A `Needs.codec` for engines that have this encoder, and use no other in its place."""
     return with_feature(with_feature(codec, BY_NAME), encoder)

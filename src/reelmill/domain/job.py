@@ -12,8 +12,8 @@ from reelmill.domain.energy import CostSource, EnergySource
 from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
-from reelmill.domain.stream import OutputMode, StreamProgress
-from reelmill.domain.stream_url import without_key
+from reelmill.domain.stream import OutputMode, Received, StreamProgress
+from reelmill.domain.stream_url import is_stream_url, without_key
 
 Status = Literal["queued", "assigned", "running", "retrying", "paused", "completed", "failed", "canceled", "timed_out"]
 Queue = Literal["live", "default", "batch"]
@@ -42,8 +42,9 @@ def order_rank(queue: Queue, priority: Priority) -> int:
 class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a job asks of its engine, checked. ``duration`` and ``timeout`` in seconds, ``bitrate`` in bit/s.
 
-    ``input`` and ``output`` are paths relative to the media root. Without an ``input`` the job is synthetic:
-    the engine's own test source is encoded for ``duration`` seconds. An input may be encoded in chunks of about
+    ``input`` and ``output`` are paths relative to the media root, and an input may be a stream's URL, which is read
+    as it comes. Without an ``input`` the job is synthetic: the engine's own test source is encoded for ``duration``
+    seconds. An input may be encoded in chunks of about
     ``chunk`` seconds, if it lasts more than ``chunk_above`` (None: any); ``piece`` is what one of those encodes of it.
     ``quality`` is measured behind the encode, of every ``quality_sample``-th frame, and must reach ``quality_min`` on
     average. With the ``output_mode`` rtmp there is no output: what is encoded is sent to ``rtmp_url`` in real time. An
@@ -72,9 +73,26 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         """Whether the job runs in real time, to a server."""
         return self.output_mode == "rtmp"
 
+    @property
+    def reads_stream(self) -> bool:
+        """Whether its input is a stream, which comes when it comes, and once."""
+        return self.input is not None and is_stream_url(self.input)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether either is so."""
+        return self.is_streamed or self.reads_stream
+
+    @property
+    def input_file(self) -> str | None:
+        """The path of the input; None for a stream, or the engine's own pictures."""
+        return None if self.reads_stream else self.input
+
     def shown(self) -> Parameters:
         """As anybody may see them: without the keys of streams."""
-        return self if self.rtmp_url is None else msgspec.structs.replace(self, rtmp_url=without_key(self.rtmp_url))
+        urls = {"rtmp_url": self.rtmp_url, "input": self.input if self.reads_stream else None}
+        hidden = {name: without_key(url) for name, url in urls.items() if url is not None}
+        return msgspec.structs.replace(self, **hidden) if hidden else self
 
 
 class OutputFile(msgspec.Struct, frozen=True):
@@ -129,6 +147,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     cost_source: CostSource | None = None
     currency: str | None = None
     stream: StreamProgress | None = None
+    received: Received | None = None
+    """Of an input that is a stream."""
     encoder: str | None = None
     """As the engine calls it; None in results of versions that did not say."""
     fallback: str | None = None

@@ -8,19 +8,20 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from reelmill.domain.capability import Needs, with_feature
+from reelmill.domain.capability import Needs, reading_feature, with_feature
 from reelmill.domain.chunk_request import Chunking, check_chunk
 from reelmill.domain.container import container_of_name
 from reelmill.domain.job import EngineChoice, NewJob, Parameters, Priority, Queue, VerifyDepth
 from reelmill.domain.label import MOST_LABEL_CHARS, check_labels
+from reelmill.domain.live_request import check_live, check_live_input
 from reelmill.domain.media_path import check_media_path
 from reelmill.domain.plain_text import check_plain
 from reelmill.domain.quality import Metric, check_quality
 from reelmill.domain.quantity import format_bitrate, parse_bitrate
-from reelmill.domain.rendition import check_output, check_streamable, name_encoder
+from reelmill.domain.rendition import check_output, name_encoder
 from reelmill.domain.scenario import OPTIONS, Scenario, find_built_in, find_scenario
 from reelmill.domain.stream import OutputMode
-from reelmill.domain.stream_url import ANY_HOST, RTMP_SCHEMES, StreamHosts, check_stream_url
+from reelmill.domain.stream_url import ANY_HOST, StreamHosts, scheme_of
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
 
@@ -88,12 +89,12 @@ def accept(
         scenario = name_encoder("parameters.encoder", scenario, request.parameters.encoder)
     if scenario.encoder is not None and request.engine == "gstreamer":
         raise InvalidField("engine", f"'gstreamer' has no {scenario.encoder}, which is ffmpeg's; leave `engine` out")
-    parameters = _check_parameters(request, scenario, job_id, media_root)
-    usual = chunking if parameters.output_mode == "file" else None
+    parameters = _check_parameters(request, scenario, job_id, media_root, stream_hosts)
+    usual = None if parameters.is_live else chunking
     cut = check_chunk(request.parameters.chunk, parameters.input, scenario, request.engine, usual)
     if cut is not None:
         parameters = msgspec.structs.replace(parameters, chunk=cut.seconds, chunk_above=cut.above)
-    _check_streaming(request, parameters, scenario, stream_hosts)
+    check_live(request.engine, request.parameters.output, parameters, scenario, stream_hosts)
     check_tenant(request.tenant)
     check_labels("labels", request.labels)
     check_labels("node_labels", request.node_labels)
@@ -103,6 +104,8 @@ def accept(
     if cut is not None:
         engine = "ffmpeg"
         encoder = encoder if scenario.encoder is not None else with_feature(scenario.codec, OPTIONS)
+    if parameters.input is not None and parameters.reads_stream:
+        encoder = with_feature(encoder, reading_feature(scheme_of(parameters.input)))
     if isinstance(request.confidence, str):
         check_plain("confidence", request.confidence, MOST_LABEL_CHARS)
     return NewJob(
@@ -133,7 +136,9 @@ def _fingerprint(request: JobRequest) -> str | None:
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
-def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, media_root: Path | None) -> Parameters:
+def _check_parameters(
+    request: JobRequest, scenario: Scenario, job_id: str, media_root: Path | None, hosts: StreamHosts
+) -> Parameters:
     asked = request.parameters
     bitrate = scenario.bitrate_default
     if asked.bitrate is not None:
@@ -142,10 +147,10 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
         _check_for_ladder(asked, scenario)
     duration = _check_seconds("parameters.duration", asked.duration)
     check_quality(asked.quality, asked.quality_sample, asked.quality_min)
-    source = None
-    if asked.input is not None:
+    source = stream = check_live_input("parameters.input", asked.input, hosts)
+    if asked.input is not None and stream is None:
         source = check_media_path("parameters.input", asked.input, media_root)
-    elif duration is None:
+    elif duration is None and stream is None:
         duration = SYNTHETIC_SECONDS
     return Parameters(
         duration=duration,
@@ -155,7 +160,7 @@ def _check_parameters(request: JobRequest, scenario: Scenario, job_id: str, medi
         input=source,
         output=None
         if asked.output_mode == "rtmp"
-        else _choose_output(asked.output, source, scenario, job_id, media_root),
+        else _choose_output(asked.output, None if stream else source, scenario, job_id, media_root),
         overwrite=asked.overwrite,
         timeout=_check_seconds("parameters.timeout", asked.timeout),
         quality=asked.quality,
@@ -177,27 +182,9 @@ def _check_for_ladder(asked: RequestedParameters, scenario: Scenario) -> None:
             raise InvalidField(f"parameters.{name}", f"is not done for {scenario.name}: {why}")
 
 
-def _check_streaming(request: JobRequest, parameters: Parameters, scenario: Scenario, hosts: StreamHosts) -> None:
-    if parameters.output_mode == "file":
-        if parameters.rtmp_url is not None:
-            raise InvalidField("parameters.rtmp_url", "needs the output_mode 'rtmp'")
-        return
-    if parameters.rtmp_url is None:
-        raise InvalidField("parameters.rtmp_url", "is missing: where shall the stream go? Write rtmp://host/app/key")
-    check_stream_url("parameters.rtmp_url", parameters.rtmp_url, RTMP_SCHEMES, hosts)
-    if request.engine == "gstreamer":
-        raise InvalidField("engine", "'gstreamer' sends no streams; leave `engine` out")
-    if request.parameters.output is not None:
-        raise InvalidField("parameters.output", "is a file, and a stream has none; leave it out")
-    looks = {"quality": parameters.quality is not None, "verify": parameters.verify != "ends"}
-    for field, is_asked in (looks | {"chunk": parameters.chunk is not None}).items():
-        if is_asked:
-            raise InvalidField(f"parameters.{field}", "is for files, and a stream has none; leave it out")
-    check_streamable("scenario", scenario)
-
-
 def _engine_for(asked: EngineChoice, parameters: Parameters, scenario: Scenario) -> EngineChoice:
-    needs_ffmpeg = parameters.is_streamed or scenario.encoder is not None
+    # What reads streams is a feature, by which the node chooses, and says why.
+    needs_ffmpeg = (parameters.is_streamed and not parameters.reads_stream) or scenario.encoder is not None
     return "ffmpeg" if asked == "auto" and needs_ffmpeg else asked
 
 

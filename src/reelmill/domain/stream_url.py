@@ -21,7 +21,13 @@ RTMP_SCHEMES = ("rtmp", "rtmps")
 INPUT_SCHEMES = (*RTMP_SCHEMES, "srt")
 HIDDEN = "***"
 
-_SRT_OPTIONS = frozenset({"mode", "streamid", "passphrase", "pbkeylen", "latency"})
+_SRT_OPTIONS = {  # a worker calls, and never listens
+    "mode": "caller",
+    "streamid": ".{1,512}",
+    "passphrase": ".{10,64}",
+    "pbkeylen": "16|24|32",
+    "latency": r"\d{1,9}",
+}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[\"'\\<>^`{|}]")
@@ -60,6 +66,11 @@ def is_stream_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
+def scheme_of(url: str) -> str:
+    """``rtmp``, ``rtmps`` or ``srt`` of a URL that was checked."""
+    return url.partition("://")[0]
+
+
 def check_stream_url(field: str, url: str, schemes: Collection[str], hosts: StreamHosts = ANY_HOST) -> str:
     """The URL, if it names a stream under one of the schemes at an allowed host; InvalidField says what is wrong."""
     if len(url) > _MOST_CHARS:
@@ -93,9 +104,11 @@ def check_stream_url(field: str, url: str, schemes: Collection[str], hosts: Stre
 def _check_srt(field: str, url: str, port: int | None, path: str, query: str) -> None:
     if port is None or path not in ("", "/"):
         raise InvalidField(field, f"{url!r} needs a port and no path; write it like srt://host:port?streamid=name")
-    unknown = sorted({name for name, _ in parse_qsl(query, keep_blank_values=True)} - _SRT_OPTIONS)
-    if unknown:
-        raise InvalidField(field, f"has the option {unknown[0]!r}; known are {', '.join(sorted(_SRT_OPTIONS))}")
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in _SRT_OPTIONS:
+            raise InvalidField(field, f"has the option {name!r}; known are {', '.join(sorted(_SRT_OPTIONS))}")
+        if not re.fullmatch(_SRT_OPTIONS[name], value):
+            raise InvalidField(field, f"has the option {name!r} with a value that does not fit {_SRT_OPTIONS[name]}")
 
 
 def _is_inside(host: str) -> bool:

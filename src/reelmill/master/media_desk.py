@@ -76,7 +76,7 @@ class MediaDesk(Service):
         job = await self.find(asked.key)
         if job is None or job.node_id != asked.node_id or not job.is_held:
             return []
-        links = await self.links_of(asked.key, job.parameters.input)
+        links = await self.links_of(asked.key, job.parameters.input_file)
         return [msgspec.structs.replace(links, chunks=self._links_of_chunks(job))]
 
     def _links_of_chunks(self, job: Job) -> tuple[str, ...]:

@@ -42,7 +42,6 @@ from reelmill.worker.depot import Depot
 from reelmill.worker.health import Health, find_trouble
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.live import LIVE_SECONDS, LiveWords
-from reelmill.worker.live_attempt import begin_attempt
 from reelmill.worker.place_trial import try_place
 from reelmill.worker.probe import Probe
 from reelmill.worker.process import HANG_SECONDS
@@ -50,6 +49,7 @@ from reelmill.worker.reporter import Reporter
 from reelmill.worker.rounds import Rounds
 from reelmill.worker.sessions import UNLIMITED_SESSIONS, Sessions
 from reelmill.worker.shortage import file_limit, find_file_shortage, find_full_temporary_folder, open_files
+from reelmill.worker.source_attempt import begin_attempt
 
 log = structlog.get_logger()
 

@@ -137,8 +137,8 @@ class Attempt:
                 self._workshop.depot.remove(key)
 
     async def _encode_and_publish(self) -> None:
-        depot, key, parameters = self._workshop.depot, self.grant.key, self.grant.parameters
-        target = _output_of(parameters)
+        depot, parameters = self._workshop.depot, self.grant.parameters
+        target = output_of(parameters)
         folder = await depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
         plan = make_plan(without_tracks(self.grant), source, input_path, folder / "output")
@@ -155,7 +155,11 @@ class Attempt:
         if self.grant.chunk_plan is not None:
             plan = await gather(self.grant, plan, self.grant.chunk_plan, depot, self._workshop.probe)
         mark = None if self._meter is None else self._meter.mark()
-        result = await self._encode(plan, target)
+        await self._publish(plan, await self._encode(plan, target), target, mark)
+
+    async def _publish(self, plan: EncodePlan, result: Result, target: str, mark: Mark | None) -> None:
+        """Let the verified output count, with what else was asked to be looked at."""
+        depot, key, parameters = self._workshop.depot, self.grant.key, self.grant.parameters
         if parameters.verify == "full":
             await self._decode(plan)
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
@@ -244,7 +248,12 @@ class Attempt:
         return words
 
     def _make_process(
-        self, argv: list[str], limit: float, on_line: Callable[[str], bool], cwd: Path | None = None
+        self,
+        argv: list[str],
+        limit: float,
+        on_line: Callable[[str], bool],
+        cwd: Path | None = None,
+        least_hang_seconds: float = 0.0,
     ) -> EngineProcess:
         """The process that now does the attempt's work, under the limits of its job; it stands still with the job."""
         process = self._process = EngineProcess(
@@ -252,7 +261,7 @@ class Attempt:
             on_line=on_line,
             on_words=self._hear,
             cwd=cwd,
-            hang_seconds=self._workshop.hang_seconds,
+            hang_seconds=max(self._workshop.hang_seconds, least_hang_seconds),
             timeout=limit,
             confinement=self._workshop.engine_limits.of(self.grant.units),
         )
@@ -382,7 +391,8 @@ def _printable(text: str) -> str:
     return os.fsencode(text).decode(errors="replace")
 
 
-def _output_of(parameters: Parameters) -> str:
+def output_of(parameters: Parameters) -> str:
+    """Where the output goes; AttemptFailed when nobody said it."""
     if parameters.output is None:
         raise AttemptFailed(
             Failure("user_error", "output_missing", "The job names no output; submit it again with one.")

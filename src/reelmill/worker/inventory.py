@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from reelmill.domain.capability import BY_NAME, CODECS, Capabilities
+from reelmill.domain.capability import BY_NAME, CODECS, Capabilities, reading_feature
 from reelmill.domain.encoder import HARDWARE, SOFTWARE
 from reelmill.domain.scenario import LADDER, OPTIONS
+from reelmill.domain.stream_url import INPUT_SCHEMES
 from reelmill.errors import StartupError
 from reelmill.worker.engines.engine import Engine
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
@@ -86,6 +87,12 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part or 0) for part in match.groups()) if match else ()
 
 
+def readable_schemes(path: Path) -> list[str]:
+    """Of the streams that jobs may read, those that this ffmpeg was built to read. Blocks."""
+    inputs = (ask(path, "-hide_banner", "-protocols") or "").partition("Input:")[2].partition("Output:")[0].split()
+    return [scheme for scheme in INPUT_SCHEMES if scheme in inputs]
+
+
 async def discover(slots: int | None = None, labels: Mapping[str, str] | None = None) -> Inventory:
     """Look at this machine, in well under a second; StartupError when it has no ffmpeg.
 
@@ -100,7 +107,8 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     units, shortage = _count_units() if slots is None else (max(1, slots), None)
     named = [trial.encoder for trial in (*hardware, *trials) if trial.ok]
     engines = {"ffmpeg": list(encoders)} if encoders else {}
-    features = {"ffmpeg": [OPTIONS, LADDER, BY_NAME, *named]} if encoders else {}
+    reads = [reading_feature(scheme) for scheme in await asyncio.to_thread(readable_schemes, ffmpeg.path)]
+    features = {"ffmpeg": [OPTIONS, LADDER, BY_NAME, *named, *reads]} if encoders else {}
     if gstreamer is not None and gstreamer.encoders:
         engines["gstreamer"] = list(gstreamer.encoders)
     capabilities = Capabilities(units, engines, dict(labels or {}), features=features)

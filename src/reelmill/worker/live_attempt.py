@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
 from reelmill.domain.attempt import Grant
 from reelmill.domain.failure import Failure
@@ -18,12 +17,10 @@ from reelmill.worker.attempt import Attempt, Workshop, time_limit
 from reelmill.worker.energy import Meter
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, hear_progress, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_live import QUEUE_SECONDS, stream_command
+from reelmill.worker.engines.ffmpeg_live import LONGEST_SILENCE, QUEUE_SECONDS, stream_command
 from reelmill.worker.process import Exit
 from reelmill.worker.stream_watch import StreamWatch
 from reelmill.worker.stream_words import StreamWords
-
-log = structlog.get_logger()
 
 _LEAST_SLACK_SECONDS, _RELATIVE_SLACK = 0.5, 0.01
 
@@ -34,57 +31,75 @@ NO_STREAMER = Failure(
 )
 
 
-def begin_attempt(
-    grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None], meter: Meter | None = None
-) -> Attempt:
-    """The attempt that a grant asks for."""
-    kind = LiveAttempt if grant.parameters.is_streamed else Attempt
-    return kind(grant, workshop, on_room, meter)
-
-
 class LiveAttempt(Attempt):
     """Sends a stream. There is no file to verify: what it encoded is counted, and that a server took the end of it."""
+
+    def __init__(
+        self, grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None], meter: Meter | None = None
+    ) -> None:
+        super().__init__(grant, workshop, on_room, meter)
+        parameters = grant.parameters
+        urls = (parameters.rtmp_url, parameters.input if parameters.reads_stream else None)
+        self._urls = [url for url in urls if url is not None]
+        self._unreachable = False
 
     async def _encode_and_publish(self) -> None:
         parameters = self.grant.parameters
         folder = await self._workshop.depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
-        plan = make_plan(self.grant, source, input_path, folder / "stream.mkv")
-        plan = msgspec.structs.replace(plan, container="flv", audio=plan.audio[:1], audio_codec="aac")
-        self._watch = StreamWatch(round(QUEUE_SECONDS * plan.fps))
-        self._urls = [parameters.rtmp_url or ""]
-        self._words = StreamWords(self._urls, self._watch.hear)
-        self._unreachable = False
+        plan = as_sent(make_plan(self.grant, source, input_path, folder / "stream.mkv"))
         mark = None if self._meter is None else self._meter.mark()
         result = self._account(await self._send_stream(plan, parameters.rtmp_url or ""), mark)
         self.free_room()
         await self._conclude(Settle(result))
 
     async def _send_stream(self, plan: EncodePlan, url: str) -> Result:
+        engine = self._streamer()
+        self._announce_start()
+        limit = time_limit(self.grant.parameters, plan)
+        ended, state = await self._run_live(stream_command(engine, plan, url), engine, plan, limit)
+        if ended.failure is not None or ended.code != 0:
+            raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
+        self._check_connection(url)
+        _check_length(plan, state)
+        result = self._describe_sent(plan, state.frames, state.media_seconds, ended, url)
+        return msgspec.structs.replace(
+            result, size_bytes=self._watch.bytes_sent, audio_codec="aac" if plan.audio else None
+        )
+
+    def _streamer(self) -> FfmpegEngine:
         engine = self._workshop.engines[self.grant.engine]
         if not isinstance(engine, FfmpegEngine):
             raise AttemptFailed(NO_STREAMER)
+        return engine
+
+    async def _run_live(
+        self, argv: list[str], engine: FfmpegEngine, plan: EncodePlan, limit: float
+    ) -> tuple[Exit, ProgressState]:
+        """One run of the engine, watched; how it ended, and how far it came. AttemptFailed when no server takes it."""
         state = ProgressState(plan.duration)
+        self._watch = StreamWatch(round(QUEUE_SECONDS * plan.fps), reads_stream=plan.stream is not None)
+        self._words = StreamWords(self._urls, self._watch.hear)
 
         def note(reading: Reading) -> None:
             self._watch.note(state.frames, state.media_seconds)
-            self._note(reading)
-            self.progress = msgspec.structs.replace(self.progress, stream=self._watch.progress())
-            self._give_up_unless_reachable()
+            self._note_stream(reading, state)
 
-        self._announce_start()
-        limit = time_limit(self.grant.parameters, plan)
-        argv = stream_command(engine, plan, url)
-        ended = await self._make_process(argv, limit, hear_progress(engine, state, note)).run()
+        on_line = hear_progress(engine, state, note)
+        silence = 0.0 if plan.stream is None else LONGEST_SILENCE
+        ended = await self._make_process(argv, limit, on_line, least_hang_seconds=silence).run()
         self._keep_log(argv, ended)
         if self._unreachable:
-            raise AttemptFailed(_unreachable(url, self._watch.trouble))
+            raise AttemptFailed(_unreachable(self.grant.parameters.rtmp_url or "", self._watch.trouble))
         if ended.ending == "killed":
             raise asyncio.CancelledError
-        if ended.failure is not None or ended.code != 0:
-            raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
-        self._check(plan, state, url)
-        return self._result(plan, state, ended, url)
+        return ended, state
+
+    def _note_stream(self, reading: Reading, state: ProgressState) -> None:
+        """The engine of a stream came so far."""
+        self._note(reading)
+        self.progress = msgspec.structs.replace(self.progress, stream=self._watch.progress())
+        self._give_up_unless_reachable()
 
     def _hear(self, words: bytes) -> bytes:
         return super()._hear(self._words.feed(words))
@@ -97,37 +112,45 @@ class LiveAttempt(Attempt):
             self._unreachable = True
             self._process.kill()
 
-    def _check(self, plan: EncodePlan, state: ProgressState, url: str) -> None:
+    def _check_connection(self, url: str) -> None:
         if not self._watch.is_connected:
             raise AttemptFailed(_unreachable(url, self._watch.trouble))
-        slack = max(_LEAST_SLACK_SECONDS, _RELATIVE_SLACK * plan.duration)
-        frames = plan.duration * plan.fps
-        if abs(state.media_seconds - plan.duration) > slack or abs(state.frames - frames) > slack * plan.fps:
-            found = f"{state.media_seconds:.2f} s with {state.frames} frames"
-            message = f"{found} were encoded, where {plan.duration:.2f} s with {round(frames)} were asked for"
-            raise AttemptFailed(
-                Failure("runtime_error", "output_invalid", f"{message}; the job's log has the engine's messages.")
-            )
 
-    def _result(self, plan: EncodePlan, state: ProgressState, ended: Exit, url: str) -> Result:
+    def _describe_sent(self, plan: EncodePlan, frames: int, seconds: float, ended: Exit, url: str) -> Result:
         return Result(
             output=without_key(url),
-            size_bytes=self._watch.bytes_sent,
+            size_bytes=0,
             sha256=None,
             container=plan.container,
             codec=plan.scenario.codec,
             width=plan.width,
             height=plan.height,
             fps=round(plan.fps, 3),
-            duration=round(state.media_seconds, 3),
-            frames=state.frames,
-            audio_codec="aac" if plan.audio else None,
+            duration=round(seconds, 3),
+            frames=frames,
+            audio_codec=None,
             pixel_format=plan.scenario.pixel_format,
             engine=self.grant.engine,
             encode_seconds=round(ended.wall_seconds, 3),
             cpu_seconds=round(ended.cpu_seconds, 3),
-            speed=round(state.media_seconds / ended.wall_seconds, 3),
+            speed=round(seconds / ended.wall_seconds, 3),
             stream=self._watch.progress(),
+        )
+
+
+def as_sent(plan: EncodePlan) -> EncodePlan:
+    """The plan of a stream: FLV, with one track of AAC at most."""
+    return msgspec.structs.replace(plan, container="flv", audio=plan.audio[:1], audio_codec="aac")
+
+
+def _check_length(plan: EncodePlan, state: ProgressState) -> None:
+    slack = max(_LEAST_SLACK_SECONDS, _RELATIVE_SLACK * plan.duration)
+    frames = plan.duration * plan.fps
+    if abs(state.media_seconds - plan.duration) > slack or abs(state.frames - frames) > slack * plan.fps:
+        found = f"{state.media_seconds:.2f} s with {state.frames} frames"
+        message = f"{found} were encoded, where {plan.duration:.2f} s with {round(frames)} were asked for"
+        raise AttemptFailed(
+            Failure("runtime_error", "output_invalid", f"{message}; the job's log has the engine's messages.")
         )
 
 

@@ -190,6 +190,10 @@ class EngineProcess:
         """End the whole group at once; harmless when it has ended. ``run`` returns soon after, as ``killed``."""
         self._end("killed")
 
+    def interrupt(self) -> None:
+        """Ask the engine to bring its output to an end here, as Ctrl-C does; harmless when it has ended."""
+        self._signal_group(signal.SIGINT)
+
     def pause(self) -> None:
         """Let the whole group stand still until `resume`, also when it starts only later. It can still be killed."""
         self._clock.stop()

@@ -12,6 +12,8 @@ from reelmill.domain.stream import StreamProgress, StreamState
 # another's beginning. Only its own words are looked for.
 _CONNECTED = re.compile(r"Successfully connected to \S+ port \d+$")
 _CLOSED = re.compile(r"Statistics: (\d+) bytes written, ")
+_OPENED = re.compile(r"Stream mapping:$")
+_SOUND = re.compile(r"Stream #\d+:\d+ -> #0:1 \(")
 _LOST = re.compile(r"Recovery attempt #\d+$")
 _REFUSED = re.compile(r"Recovery failed: (.+)")
 _RECOVERED = re.compile(r"Recovery successful$")
@@ -23,9 +25,17 @@ _SURE_SECONDS = 8.0
 
 
 class StreamWatch:
-    """The state and the figures of one run. ``queued_frames`` may wait for the server before some are dropped."""
+    """The state and the figures of one run. ``queued_frames`` may wait for the server before some are dropped.
 
-    def __init__(self, queued_frames: int, clock: Callable[[], float] = time.monotonic) -> None:
+    When its input is a stream too, ``reads_stream``, the words that come before its output is opened are of that.
+    """
+
+    def __init__(
+        self, queued_frames: int, clock: Callable[[], float] = time.monotonic, *, reads_stream: bool = False
+    ) -> None:
+        self._is_of_input = reads_stream
+        self.has_sound = False
+        """Whether sound is encoded too."""
         self._queued_frames = queued_frames
         self._clock = clock
         self._began = clock()
@@ -58,7 +68,7 @@ class StreamWatch:
 
     def unreachable_seconds(self) -> float:
         """How long the server has been looked for, if it never was there."""
-        return 0.0 if self._was_accepted or self._is_sure() else self._clock() - self._began
+        return 0.0 if self._was_accepted or self.is_connected else self._clock() - self._began
 
     def progress(self) -> StreamProgress:
         """How the stream does now."""
@@ -84,7 +94,12 @@ class StreamWatch:
 
     def hear(self, line: str) -> None:
         """Take in a line of what the engine says on stderr."""
-        if _LOST.search(line):
+        if self._is_of_input:
+            self._is_of_input = not _OPENED.search(line)
+            self._began = self._clock()
+        elif _SOUND.search(line):
+            self.has_sound = True
+        elif _LOST.search(line):
             self._lose()
         elif _RECOVERED.search(line):
             self._recover()

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_live import stream_command
+from reelmill.worker.engines.ffmpeg_live import join_command, record_command, stream_command
 from reelmill.worker.media_info import MediaInfo
 
 PlanFor = Callable[..., EncodePlan]
@@ -47,3 +48,40 @@ def test_the_engine_never_waits_for_its_server(source: MediaInfo, plan_for: Plan
     assert "aac" == value_of(argv, "-c:a:0")
     assert "160" == value_of(argv, "-queue_size")
     assert value_of(argv, "-format_opts").endswith("protocol_whitelist=rtmp,rtmps,tcp,tls")
+
+
+@pytest.mark.parametrize(
+    ("url", "protocols", "formats"),
+    [
+        ("rtmp://host/app/in", "rtmp,tcp", "flv,live_flv"),
+        ("rtmps://host/app/in", "rtmps,rtmp,tls,tcp", "flv,live_flv"),
+        ("srt://host:9000?streamid=a", "srt", "mpegts"),
+    ],
+)
+def test_a_stream_is_read_as_it_comes_behind_whitelists_of_its_own(
+    plan_for: PlanFor, url: str, protocols: str, formats: str
+) -> None:
+    """It gives up on a silent source, and makes the very picture that was asked for of whatever comes."""
+    plan = msgspec.structs.replace(plan_for(duration=5), stream=url, audio=("encode",))
+    for argv in (stream_command(ENGINE, plan, URL), record_command(ENGINE, plan)):
+        before, behind = argv[: argv.index("-i")], argv[argv.index("-i") + 1 :]
+        assert "-re" not in argv
+        assert (protocols, formats) == (value_of(before, "-protocol_whitelist"), value_of(before, "-format_whitelist"))
+        assert "3000000" == value_of(before, "-rw_timeout")
+        assert url == behind[0]
+        assert "0:a:0?" in behind
+        chain = value_of(behind, "-vf").split(",")
+        assert ["pad=1920:1080:-1:-1", "setsar=1", "fps=30:start_time=0"] == chain[-3:]
+        assert "bwdif=mode=send_frame:deint=interlaced" == chain[0]
+        assert "5.000000" == value_of(behind, "-t")
+
+
+def test_recordings_are_joined_as_they_are(plan_for: PlanFor, tmp_path: Path) -> None:
+    """Of the list, which is ours, nothing but local recordings is opened."""
+    argv = join_command(ENGINE, plan_for(duration=5), tmp_path / "list")
+    before = argv[: argv.index("-i")]
+    assert ("file", "concat,matroska,webm") == (
+        value_of(before, "-protocol_whitelist"),
+        value_of(before, "-format_whitelist"),
+    )
+    assert "copy" == value_of(argv, "-c")

@@ -72,7 +72,7 @@ def check_text(body: bytes) -> bytes:
 async def accept_one(farm: Farm, intake: Intake, asked: JobRequest) -> Accepted:
     """The job, stored; InvalidField or Conflict when it cannot be."""
     job = _accept(farm, asked)
-    if job.parameters.input is not None:
+    if job.parameters.input_file is not None:
         [missing] = await asyncio.to_thread(_find_missing_inputs, farm, [job])
         if missing is not None:
             raise missing
@@ -99,7 +99,7 @@ async def _judge_batch(farm: Farm, body: bytes) -> _Judged:
         raise InvalidField("jobs", f"has {len(batch.jobs)} items; a batch holds 1 to {MAX_BATCH}")
     launch = _check_launch(batch.launch)
     judged = [_judge(farm, raw) for raw in batch.jobs]
-    if any(isinstance(job, NewJob) and job.parameters.input is not None for job in judged):
+    if any(isinstance(job, NewJob) and job.parameters.input_file is not None for job in judged):
         missing = await asyncio.to_thread(_find_missing_inputs, farm, judged)
         judged = [describe_error(error) if error else job for job, error in zip(judged, missing, strict=True)]
     return _Judged(judged, [job for job in judged if isinstance(job, NewJob)], launch)
@@ -197,8 +197,8 @@ def _judge(farm: Farm, raw: msgspec.Raw) -> NewJob | ProblemAnswer:
 def _find_missing_inputs(farm: Farm, jobs: Sequence[NewJob | ProblemAnswer]) -> list[InvalidField | None]:
     """For each job the reason why its input cannot be there. Only a look: the worker judges what it opens."""
     return [
-        _missing_input(farm, job.parameters.input)
-        if isinstance(job, NewJob) and job.parameters.input is not None
+        _missing_input(farm, job.parameters.input_file)
+        if isinstance(job, NewJob) and job.parameters.input_file is not None
         else None
         for job in jobs
     ]

@@ -60,7 +60,8 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     ``scaled`` is the size of the picture before bars are added to it or its sides are cut off; None: as it is.
     ``deinterlace``, ``tone_map`` tell what is done to the source's pictures. ``pass_number`` is 1 or 2 of a two-pass
     encode, else 0. ``piece`` is the only part of the source that is encoded; with ``joining`` no picture is.
-    ``rungs`` are those of a ladder, of which `width`, `height` and `scaled` tell the largest.
+    ``rungs`` are those of a ladder, of which `width`, `height` and `scaled` tell the largest. ``stream`` is the URL
+    of a live source, of which nothing else is known: there is no ``source``, and ``audio`` is made if there is any.
     """
 
     scenario: Scenario
@@ -86,6 +87,7 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     piece: Chunk | None = None
     joining: Joining | None = None
     rungs: tuple[RungPlan, ...] = ()
+    stream: str | None = None
 
     @property
     def is_ladder(self) -> bool:
@@ -131,6 +133,8 @@ class ProgressState(msgspec.Struct):
     speed: float | None = None
     percent: float = 0.0
     fresh: bool = False
+    ended: bool = False
+    """Whether the engine has said that it is done; what it held back until then came out at once."""
     rate: float = 0.0
     """Frames per second of the output."""
     started_at: float = msgspec.field(default_factory=time.monotonic)

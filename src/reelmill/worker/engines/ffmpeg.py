@@ -68,6 +68,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
         """One ``key=value`` line of ``-progress``; a reading at the end of each block."""
         key, _, value = line.strip().partition("=")
         if key == "progress":
+            state.ended = value == "end"
             reading = _reading(state)
             state.fresh = False
             return reading

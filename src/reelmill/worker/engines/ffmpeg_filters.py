@@ -13,6 +13,8 @@ _NOMINAL_PEAK = 100  # nits of SDR white
 
 def filter_chain(plan: EncodePlan) -> str:
     """The filters, comma-separated; empty when there is nothing to do: a test source is made as it was asked for."""
+    if plan.stream is not None:
+        return ",".join(_of_a_stream(plan))
     if plan.source is None:
         return ""
     shape = fit_filters(plan)
@@ -23,6 +25,23 @@ def filter_chain(plan: EncodePlan) -> str:
     drops = plan.source.fps > plan.fps
     from_zero = [] if plan.piece is None else ["setpts=PTS-STARTPTS"]
     return ",".join([*_deinterlace(plan), *(rate + shape if drops else shape + rate), *from_zero])
+
+
+def _of_a_stream(plan: EncodePlan) -> list[str]:
+    """Whatever its pictures are, and become when it is found again, into the very size and rate that was asked for."""
+    fit, size = plan.scenario.picture.fit, f"{plan.width}:{plan.height}"
+    flags = {"crop": "increase", "stretch": "disable"}.get(fit, "decrease")
+    squared = ["scale=trunc(iw*sar/2)*2:ih", "setsar=1"] if fit != "stretch" else []
+    place = {"crop": [f"crop={size}"], "stretch": []}.get(fit, [f"pad={size}:-1:-1"])
+    scale = f"scale={size}:force_original_aspect_ratio={flags}:force_divisible_by=2"
+    how = plan.scenario.picture.deinterlace
+    fields = [] if how == "never" else [f"bwdif=mode=send_frame:deint={'all' if how == 'always' else 'interlaced'}"]
+    return [*fields, *squared, scale, *place, "setsar=1", _from_the_start(plan)]
+
+
+def _from_the_start(plan: EncodePlan) -> str:
+    # Sound comes at once, and pictures with the next key frame: the first one is shown from the start.
+    return f"fps={exact_rate(plan.fps)}:start_time=0"
 
 
 def source_filters(plan: EncodePlan) -> list[str]:

@@ -1,13 +1,18 @@
-"""ffmpeg as the sender of a live stream: real time in, RTMP out, and the encoder goes on while the server is away.
+"""ffmpeg for live streams: real time in, RTMP or a recording out.
 
-The fifo muxer stands between the encoder and the server: it reconnects every second, begins again with a key frame, and
-throws away what nobody takes, so that the encoder never waits.
+The encoder of what is sent goes on while the server is away: the fifo muxer stands between the two. It reconnects every
+second, begins again with a key frame, and throws away what nobody takes, so that the encoder never waits.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from reelmill.domain.picture import MOST_PIXELS
+from reelmill.domain.stream_url import scheme_of
 from reelmill.worker.engines.engine import EncodePlan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine, source_input
+from reelmill.worker.engines.ffmpeg_encoders import encoder_options, sample_entry
 from reelmill.worker.engines.ffmpeg_filters import filter_chain
 from reelmill.worker.engines.ffmpeg_tracks import encode_track
 
@@ -15,11 +20,23 @@ LIVE_PRESET = "veryfast"
 """Of x264, whatever the scenario says: a live encoder must keep up."""
 
 SILENT_SECONDS = 3
-"""How long a server may take nothing before its connection is given up."""
+"""How long a server may take nothing, or send nothing, before its connection is given up."""
+
+LONGEST_SILENCE = 15.0
+"""Seconds. The engine ends by itself some 6 s after its source fell silent; one that does not hangs."""
 
 QUEUE_SECONDS = 2
 """So much of the stream waits for a server that is slow for a moment."""
 
+_STREAMS = {  # by the URL's scheme: the protocols beneath it, and what comes of it
+    "rtmp": ("rtmp,tcp", "flv,live_flv"),
+    "rtmps": ("rtmps,rtmp,tls,tcp", "flv,live_flv"),
+    "srt": ("srt", "mpegts"),
+}
+_ANALYSED_SECONDS = 2
+"""Of a stream, before its encode begins: one without sound is known by that only."""
+
+_ANY_SOUND = "0:a:0?"
 _AUDIO_PACKETS = 50  # a second, at most; AAC has 47 of 48 kHz
 _LEAST_BUFFER = 64 * 1024
 
@@ -34,11 +51,53 @@ def stream_command(engine: FfmpegEngine, plan: EncodePlan, url: str) -> list[str
         *("-nostdin", "-hide_banner", "-nostats", "-v", "level+verbose"),
         *("-progress", "pipe:1", "-stats_period", "0.25"),
         *("-filter_threads", str(plan.threads)),
-        *("-re", *source_input(plan)),
+        *_input(plan),
         *_video(plan, engine.encoder_of(plan)),
         *_audio(plan),
         *("-t", f"{plan.duration:.6f}"),
         *_server(plan, url),
+    ]
+
+
+def record_command(engine: FfmpegEngine, plan: EncodePlan) -> list[str]:
+    """The argv list that records what comes of the plan's stream into its output, which is good wherever it ends."""
+    chain = filter_chain(plan)
+    return [
+        str(engine.path),
+        *("-nostdin", "-hide_banner", "-nostats", "-v", "level+info"),
+        *("-progress", "pipe:1", "-stats_period", "0.25"),
+        *("-filter_threads", str(plan.threads)),
+        *_input(plan),
+        *("-map", "0:V:0", *(["-vf", chain] if chain else [])),
+        *encoder_options(plan, engine.encoder_of(plan)),
+        *(["-map", _ANY_SOUND, *encode_track(plan, 0)] if plan.audio else []),
+        *("-t", f"{plan.duration:.6f}"),
+        *("-f", "matroska", "-cluster_time_limit", "1000", "-y", f"file:{plan.output_path}"),
+    ]
+
+
+def join_command(engine: FfmpegEngine, plan: EncodePlan, listing: Path) -> list[str]:
+    """The argv list that puts the recordings of that ffconcat list into the plan's output, as they are."""
+    return [
+        str(engine.path),
+        *("-nostdin", "-hide_banner", "-v", "warning", "-progress", "pipe:1"),
+        *("-protocol_whitelist", "file", "-format_whitelist", "concat,matroska,webm"),
+        *("-f", "concat", "-i", f"file:{listing}", "-map", "0", "-c", "copy", *sample_entry(plan)),
+        *(["-movflags", "+faststart"] if plan.container == "mp4" else []),
+        *("-f", plan.container, "-y", f"file:{plan.output_path}"),
+    ]
+
+
+def _input(plan: EncodePlan) -> list[str]:
+    """A stream comes in real time; what is there at once is read as if it did."""
+    if plan.stream is None:
+        return ["-re", *source_input(plan)]
+    protocols, formats = _STREAMS[scheme_of(plan.stream)]
+    return [
+        *("-protocol_whitelist", protocols, "-format_whitelist", formats),
+        *("-rw_timeout", str(SILENT_SECONDS * 1_000_000), "-analyzeduration", str(_ANALYSED_SECONDS * 1_000_000)),
+        *("-max_pixels", str(MOST_PIXELS), "-threads", str(plan.threads)),
+        *("-i", plan.stream),
     ]
 
 
@@ -57,7 +116,13 @@ def _video(plan: EncodePlan, encoder: str) -> list[str]:
 def _audio(plan: EncodePlan) -> list[str]:
     if not plan.audio:
         return []
-    return ["-map", "0:a:0", *encode_track(plan, 0), "-flags:a", "+global_header"]
+    return [
+        "-map",
+        "0:a:0" if plan.stream is None else _ANY_SOUND,
+        *encode_track(plan, 0),
+        "-flags:a",
+        "+global_header",
+    ]
 
 
 def _server(plan: EncodePlan, url: str) -> list[str]:

@@ -1,0 +1,100 @@
+"""Watches a live source over all connections to it: whether it is here, how long it was away, and when it is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from reelmill.domain.request import MAX_SECONDS
+from reelmill.domain.stream import Received, StreamEnd
+
+STALLED_SECONDS = 10.0
+"""A source that sends, and of which no picture comes for so long, has begun anew behind our connection's back."""
+
+_LEAST_SECONDS = 0.5
+
+
+class SourceWatch:
+    """``wanted`` seconds from its first picture on are to be read; None: as long as it comes.
+
+    A source that was here and sends nothing for ``patience`` seconds is over; one that never was here is missing.
+    """
+
+    def __init__(self, wanted: float | None, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._wanted = MAX_SECONDS if wanted is None else wanted
+        self._is_bounded = wanted is not None
+        self._patience = patience
+        self._clock = clock
+        self._first_at: float | None = None
+        self._seen_at = clock()
+        self._is_here = False
+        self._frames = 0
+        self._reconnects = 0
+        self._away = 0.0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether pictures came over this connection."""
+        return self._is_here
+
+    @property
+    def was_here(self) -> bool:
+        """Whether any came at all."""
+        return self._first_at is not None
+
+    @property
+    def reconnects(self) -> int:
+        """How often it was found again."""
+        return self._reconnects
+
+    def connect(self) -> None:
+        """It is tried, for the first time or again."""
+        self._is_here, self._frames = False, 0
+
+    def note(self, frames: int, seconds: float, *, ended: bool = False) -> None:
+        """So many pictures, which last so long, came over this connection by now; those of its end were held back."""
+        if frames <= self._frames or (ended and self._is_here):
+            return
+        now = self._clock()
+        first = now - seconds  # they are looked at for a while before the first one is encoded
+        if self._first_at is None:
+            self._first_at = first
+        elif not self._is_here:
+            self._reconnects += 1
+            self._away += max(0.0, first - self._seen_at)
+        self._is_here, self._frames, self._seen_at = True, frames, now
+
+    def forgive(self) -> None:
+        """Nobody listened until now."""
+        self._seen_at = self._clock()
+
+    def is_stalled(self) -> bool:
+        """Whether this connection is good for nothing more, though it stands."""
+        return self._is_here and self._silent_seconds() >= STALLED_SECONDS
+
+    def is_missing(self) -> bool:
+        """Whether it never was here, for longer than anybody waits."""
+        return self._first_at is None and self._silent_seconds() >= self._patience
+
+    def left(self) -> float:
+        """How many seconds are still to be read."""
+        return self._wanted if self._first_at is None else max(0.0, self._first_at + self._wanted - self._clock())
+
+    def percent(self) -> float:
+        """How much of what is wanted is over; 0 when nobody said how much that is."""
+        return 100.0 * (1 - self.left() / self._wanted) if self._is_bounded else 0.0
+
+    def end(self) -> StreamEnd | None:
+        """Why it need not be tried again; None when it must."""
+        if self._first_at is None:
+            return None
+        if self.left() < _LEAST_SECONDS:
+            return "duration"
+        return "source" if self._silent_seconds() >= self._patience else None
+
+    def received(self, end: StreamEnd) -> Received:
+        """How it came in, now that it is over."""
+        return Received(end, self._reconnects, round(self._away, 2))
+
+    def _silent_seconds(self) -> float:
+        return self._clock() - self._seen_at

@@ -82,7 +82,7 @@ OUTPUTS = [
     Break(
         "a live job looks for its server for ever",
         "src/reelmill/worker/stream_watch.py",
-        "return 0.0 if self._was_accepted or self._is_sure() else self._clock() - self._began",
+        "return 0.0 if self._was_accepted or self.is_connected else self._clock() - self._began",
         "return 0.0",
         ("tests/unit/worker/test_stream_watch.py",),
         "test_a_server_that_never_was_there_is_unreachable_and_says_why",
@@ -90,10 +90,26 @@ OUTPUTS = [
     Break(
         "a live job takes a lost server for one that it has",
         "src/reelmill/worker/stream_watch.py",
-        "        if _LOST.search(line):\n            self._lose()\n        elif",
-        "        if",
+        "        elif _LOST.search(line):\n            self._lose()\n",
+        "",
         ("tests/unit/worker/test_stream_watch.py",),
         "test_a_server_that_went_away_and_came_back_is_one_reconnect_and_the_frames_between_are_dropped",
+    ),
+    Break(
+        "a live source that stays away is waited for to the end of the duration",
+        "src/reelmill/worker/source_watch.py",
+        'return "source" if self._silent_seconds() >= self._patience else None',
+        "return None",
+        ("tests/unit/worker/test_source_watch.py",),
+        "test_a_source_that_stays_away_is_over",
+    ),
+    Break(
+        "a farm that is open to others streams with this machine",
+        "src/reelmill/domain/stream_url.py",
+        "if self.open_to_others and _is_inside(host):",
+        "if False:",
+        ("tests/unit/domain/test_stream_url.py",),
+        "test_a_farm_that_is_open_to_others_streams_with_nothing_inside_its_network",
     ),
     Break(
         "Ctrl-C is an exception while modules load",

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from reelmill.worker.inventory import find_ffmpeg
+from tests.rtmp_server import publisher, rtmp_server
 
 from .conftest import Commands, Farm, read_json
 
@@ -180,6 +181,19 @@ def test_cron_transcode_never_runs_twice_at_a_time(commands: Commands) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         end = run_example(commands, "cron_transcode", MEDIA=str(commands.folder), INCOMING="missing")
     assert (0, "", "") == (end.returncode, end.stdout, end.stderr)
+
+
+def test_record_a_stream_records_it_and_says_what_came(commands: Commands) -> None:
+    """As long as it is told; a stream that the farm refuses is told too."""
+    farm = commands.up()
+    with rtmp_server(commands.folder) as server, publisher(server.url("show")):
+        end = run_example(commands, "record_a_stream", server.url("show"), "show.mp4", "2", REELMILL_MASTER=farm.url)
+    assert 0 == end.returncode, end.stderr
+    [job] = farm.get("/jobs")["jobs"]
+    assert ("completed", "duration") == (job["status"], job["result"]["received"]["end"])
+    assert (commands.media / "show.mp4").stat().st_size == job["result"]["size_bytes"]
+    end = run_example(commands, "record_a_stream", "rtmp://h/app", "show.mp4", REELMILL_MASTER=farm.url)
+    assert (1, True) == (end.returncode, "names no stream" in end.stderr)
 
 
 def make_clip(path: Path) -> None:

@@ -19,7 +19,7 @@ URL = "rtmp://live.example.org/app/key"
 OUT = {"output_mode": "rtmp", "rtmp_url": "rtmp://b.example.org/app/other"}
 
 
-def take(hosts: StreamHosts = ANY_HOST, scenario: str = "720p30-h264", engine: str = "auto", **own: Any) -> NewJob:
+def take(hosts: StreamHosts = ANY_HOST, /, scenario: str = "720p30-h264", engine: str = "auto", **own: Any) -> NewJob:
     body = {"scenario": scenario, "engine": engine, "parameters": {"input": URL, **own}}
     return accept(msgspec.convert(body, JobRequest), "job", None, hosts)
 

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from reelmill.domain.job import Job
+from reelmill.domain.job import Job, Result
+from reelmill.media.folder_output import FILE_LIST
 from reelmill.store.counts import read_counts
 from reelmill.store.listing import Transition
 from reelmill.store.protocol import Store
@@ -29,10 +30,12 @@ class Aftermath(NamedTuple):
         return [*violations(self.jobs, self.histories, self.counts, accepted=accepted), *self._wrong_files()]
 
     def _wrong_files(self) -> list[str]:
-        completed = {job.result.output: job for job in self.jobs if job.status == "completed" and job.result}
+        results = [(job, job.result) for job in self.jobs if job.status == "completed" and job.result]
+        completed = {_hashed(result): job for job, result in results}
+        known = {f"{result.output}/{file.name}" for _, result in results for file in result.files}
         outputs = self.media / "outputs"
         there = {str(path.relative_to(self.media)) for path in outputs.rglob("*") if path.is_file()}
-        wrong = [f"{name} is in place and no job completed with it" for name in there - set(completed)]
+        wrong = [f"{name} is in place and no job completed with it" for name in there - set(completed) - known]
         for name, job in completed.items():
             assert job.result is not None
             if name not in there:
@@ -60,6 +63,11 @@ class Aftermath(NamedTuple):
             if again is not None:
                 seconds.append(again.at - killed_at)
         return seconds
+
+
+def _hashed(result: Result) -> str:
+    """The file whose hash a result has: of a folder, its list."""
+    return f"{result.output}/{FILE_LIST}" if result.files else result.output
 
 
 async def read_aftermath(store: Store, media: Path) -> Aftermath:

@@ -11,10 +11,16 @@ from tests.e2e.conftest import wait_for
 
 
 @contextlib.contextmanager
-def injected(pid: int, folder: Path, calls: str, fault: str) -> Generator[None, None, None]:
-    """From here to the end of the block each of these ``calls`` of the process meets the ``fault`` (strace's words)."""
+def injected(
+    pid: int, folder: Path, calls: str, fault: str, *, path: Path | None = None
+) -> Generator[None, None, None]:
+    """From here to the end of the block each of these ``calls`` of the process meets the ``fault`` (strace's words).
+
+    With a ``path`` only those that name it.
+    """
     said = folder / "strace.txt"
     argv = ["strace", "-f", "-p", str(pid), "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}"]
+    argv += [] if path is None else ["-P", str(path)]
     with said.open("w") as file:
         strace = subprocess.Popen([*argv, "-o", str(folder / "calls.txt")], stderr=file)
     try:

@@ -8,6 +8,7 @@ import contextlib
 import httpx2
 import pytest
 
+from reelmill.media.folder_output import is_sealed
 from reelmill.store.sqlite import SqliteStore
 from tests.chaos.aftermath import read_aftermath
 from tests.chaos.injection import injected
@@ -47,17 +48,33 @@ def test_a_failed_sync_ends_the_farm_and_the_next_start_has_all_that_was_accepte
     assert set(accepted) == {job.id for job in after.jobs}, "asked again with its key, a refused job is there once"
 
 
-def test_a_farm_that_dies_between_settling_and_publishing_encodes_nothing_again(commands: Commands) -> None:
-    """P3: killed at the rename itself; the next start finds the verified output and puts it into its place."""
+@pytest.mark.parametrize(
+    ("scenario", "output", "calls", "named"),
+    [
+        ("480p30-h264", "outputs/film.mp4", "link,linkat", "outputs/film.mp4"),
+        ("ladder-hls", "outputs/film", "mkdir,mkdirat", "outputs"),
+    ],
+)
+def test_a_farm_that_dies_between_settling_and_publishing_encodes_nothing_again(
+    commands: Commands, scenario: str, output: str, calls: str, named: str
+) -> None:
+    """P3: killed at the rename itself; the next start finds the verified output and puts it into its place.
+
+    Of a ladder, whose engine renames too, one step before: when the folder above its own is made.
+    """
     farm = start_farm(commands)
-    with injected(farm.process.pid, commands.folder, "link,linkat", "error=EIO:signal=KILL"):
-        [job_id] = farm.submit()
+    target = commands.media / output
+    at = commands.media / named
+    with injected(farm.process.pid, commands.folder, calls, "error=EIO:signal=KILL", path=at):
+        [job_id] = farm.submit(scenario=scenario, output=output)
         farm.bury()
     assert [] == list((commands.media / "outputs").glob("*"))
 
     farm.start()
     job = farm.up().ended(job_id)
     assert ("completed", 1, 0) == (job["status"], job["attempt"], job["crashes"])
+    if target.is_dir():
+        assert is_sealed(target, job["result"]["sha256"], read_all=True)
     assert 1 == sum(step["reason"] == "engine started" for step in farm.history(job_id))
     farm.stop()
     after = asyncio.run(read_aftermath(SqliteStore(farm.database), commands.media))

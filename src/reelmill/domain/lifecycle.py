@@ -201,7 +201,7 @@ def _decide(job: Job, event: _Plain, now: float, policy: RetryPolicy, rng: rando
         case Start():
             return Decision(change(job, status="running", started_at=now), "engine started")
         case Settle():
-            return _settle(job, event.result, now)
+            return _settle(job, event, now)
         case Publish():
             return Decision(_published(job, now), "output published")
         case Fail():
@@ -251,8 +251,17 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
     )
 
 
-def _settle(job: Job, result: Result, now: float) -> Decision:
-    if result.stream is not None:
+def kept_result(job: Job, said: Result) -> Result:
+    """What was made is the worker's word; where it goes is the job's, whatever a worker says."""
+    output = job.parameters.output
+    return said if output is None else msgspec.structs.replace(said, output=output)
+
+
+def _settle(job: Job, event: Settle, now: float) -> Decision:
+    result = kept_result(job, event.result)
+    if job.parameters.is_streamed != (result.stream is not None):
+        raise NotAllowed(job, event)
+    if job.parameters.is_streamed:
         return Decision(_published(_settled(job, result), now), "stream ended")
     return Decision(_settled(job, result), "output verified")
 

@@ -53,6 +53,7 @@ class MediaDesk(Service):
         self._secret = secrets.token_bytes(32)  # no link is good before the farm's own is known
         self._disk: ThreadPoolExecutor | None = None
         self._digests: OrderedDict[tuple[str, str], asyncio.Future[bytes | None]] = OrderedDict()
+        self._completions: dict[tuple[AttemptKey, WholeOutput], asyncio.Future[None]] = {}
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -162,8 +163,13 @@ class MediaDesk(Service):
         await self._run(write_piece, self._farm.media_root, key, offset, piece)
 
     async def complete(self, key: AttemptKey, said: WholeOutput) -> None:
-        """Check what was sent, and make it durable."""
-        await self._run(complete, self._farm.media_root, key, said)
+        """Check what was sent, and make it durable; read once, also for a worker that loses patience and asks again."""
+        work = self._completions.get((key, said))
+        if work is None:
+            work = asyncio.ensure_future(self._run(complete, self._farm.media_root, key, said))
+            self._completions[key, said] = work
+            work.add_done_callback(lambda _: self._completions.pop((key, said)))
+        await asyncio.shield(work)
 
     async def publish(self, key: AttemptKey) -> None:
         """Put the output into its place, only if the store says that this attempt has won; may be repeated."""

@@ -6,11 +6,14 @@ and SHA-256 of each of the others. All files lie flat in the folder, under names
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import shutil
+import stat
 import tarfile
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -21,7 +24,7 @@ from reelmill.media.durable import hash_and_sync, sync_folder
 
 FILE_LIST = "files.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_MOST_FILES = 1_000
+_MOST_FILES, _MOST_LIST_BYTES = 1_000, 1 << 20
 _decode_list = msgspec.json.Decoder(list[OutputFile]).decode
 
 
@@ -44,8 +47,13 @@ def is_sealed(folder: Path, sha256: str, *, read_all: bool = False) -> bool:
         if hashlib.sha256(content).hexdigest() != sha256:
             return False
         for file in _decode_list(content):
+            if not _NAME.fullmatch(file.name):
+                return False
             path = folder / file.name
-            if path.lstat().st_size != file.size_bytes or (read_all and _look_at(path) != file):
+            found = path.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size != file.size_bytes:
+                return False
+            if read_all and _look_at(path) != file:
                 return False
     except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return False
@@ -63,32 +71,48 @@ def pack(folder: Path) -> Path:
     return packed
 
 
-def unpack(packed: Path) -> Path:
-    """The folder that was packed, beside the file, synced. Conflict ``corrupted`` when it is not one that we pack."""
-    folder = packed.with_suffix("")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def unpack(packed: Path) -> None:
+    """Make the folder that was packed, beside the file, synced; it is there whole or not at all.
+
+    Conflict ``corrupted`` when it is not one that we pack.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="unpacked.", dir=packed.parent))
     try:
-        with tarfile.open(packed, "r:") as archive:
-            members = archive.getmembers()
-            if len(members) > _MOST_FILES:
-                raise _not_ours()
-            for member in members:
-                _unpack_one(archive, member, folder)
-        sha256 = hashlib.sha256((folder / FILE_LIST).read_bytes()).hexdigest()
-    except (tarfile.TarError, FileNotFoundError, FileExistsError) as error:
+        _unpack_all(packed, folder)
+        content = (folder / FILE_LIST).read_bytes()
+        listed = {FILE_LIST, *(file.name for file in _decode_list(content))}
+        if listed != {path.name for path in folder.iterdir()}:
+            raise _not_ours()
+        if not is_sealed(folder, hashlib.sha256(content).hexdigest(), read_all=True):
+            raise _not_ours()
+        folder.chmod(0o755)  # as mkdir makes them
+        sync_folder(folder)
+        folder.rename(packed.with_suffix(""))
+    except (tarfile.TarError, FileNotFoundError, FileExistsError, msgspec.DecodeError) as error:
         raise _not_ours() from error
-    if not is_sealed(folder, sha256, read_all=True):
-        raise _not_ours()
-    sync_folder(folder)
-    return folder
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # else another master, asked the same, was faster
+            raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack_all(packed: Path, folder: Path) -> None:
+    """Plain files only, into this folder only, no more bytes than the archive has, whatever it says."""
+    with tarfile.open(packed, "r:") as archive:
+        members = archive.getmembers()
+        if len(members) > _MOST_FILES:
+            raise _not_ours()
+        for member in members:
+            is_plain = member.isreg() and not member.issparse() and _NAME.fullmatch(member.name) is not None
+            if not is_plain or (member.name == FILE_LIST and member.size > _MOST_LIST_BYTES):
+                raise _not_ours()
+            _unpack_one(archive, member, folder)
 
 
 def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Plain files only, into this folder only, whatever the archive says."""
-    content = archive.extractfile(member) if member.isreg() and _NAME.fullmatch(member.name) else None
-    if content is None:
-        raise _not_ours()
+    content = archive.extractfile(member)
+    assert content is not None
     with content, (folder / member.name).open("xb") as file:
         shutil.copyfileobj(content, file)
         file.flush()

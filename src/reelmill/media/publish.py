@@ -202,6 +202,10 @@ def _place(output: Path, target: Path, sha256: str) -> None:
 
 def _place_folder(output: Path, target: Path, sha256: str) -> None:
     """In one step, whole or not at all. A folder in which there is something is never replaced by a rename."""
+    if not is_sealed(output, sha256):
+        if is_sealed(target, sha256):
+            return
+        raise _lost()
     try:
         if target.is_symlink():  # which a rename would replace, or follow
             raise _exists(target)

@@ -79,30 +79,49 @@ def complete(media_root: Path, key: AttemptKey, said: WholeOutput) -> None:
     Conflict ``incomplete`` when bytes are missing, ``corrupted`` when they are others; those are thrown away.
     """
     folder = attempt_folder(media_root, key)
-    part, output = folder / _PART, attempt_output(folder, said.container)
     try:
-        there = _whole(media_root, key)
-        if there.exists() or not part.exists():  # what is whole may be settled by now, and is not changed any more
-            _check(there, said)
-            return
-        if part.stat().st_size < said.size:
-            raise Conflict(f"{part.stat().st_size} of {said.size} bytes are here; send the others", code="incomplete")
-        _check(part, said)
-        part.rename(output)
-        if said.container == "tar":
-            unpack(output)
+        if not _is_whole(media_root, key, said):  # else it may be settled by now, and is not changed any more
+            _take(media_root, key, said)
+        if said.container == "tar" and not find_attempt_output(media_root, key).is_dir():
+            _unpack(attempt_output(folder, said.container))
         sync_folder(folder)
         sync_folder(folder.parent)
     except OSError as error:
         raise explain_error(error, "the output") from error
 
 
-def _check(path: Path, said: WholeOutput) -> None:
+def _is_whole(media_root: Path, key: AttemptKey, said: WholeOutput) -> bool:
     try:
-        found = hash_and_sync(path)
+        _check(_whole(media_root, key), said)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _take(media_root: Path, key: AttemptKey, said: WholeOutput) -> None:
+    folder = attempt_folder(media_root, key)
+    part = folder / _PART
+    try:
+        size = part.stat().st_size
+        if size < said.size:
+            raise Conflict(f"{size} of {said.size} bytes are here; send the others", code="incomplete")
+        _check(part, said)
+        part.rename(attempt_output(folder, said.container))
     except FileNotFoundError as error:
-        raise Conflict("nothing of this output is here; send it", code="incomplete") from error
-    if found != (said.sha256, said.size):
+        if not _is_whole(media_root, key, said):  # else another master, asked the same, was faster
+            raise Conflict("nothing of this output is here; send it", code="incomplete") from error
+
+
+def _unpack(packed: Path) -> None:
+    try:
+        unpack(packed)
+    except Conflict:
+        packed.unlink(missing_ok=True)
+        raise
+
+
+def _check(path: Path, said: WholeOutput) -> None:
+    if hash_and_sync(path) != (said.sha256, said.size):
         if path.name == _PART:
             path.unlink(missing_ok=True)
         raise Conflict("what is here is not what was sent; send it again", code="corrupted")

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select, text, update
 from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatAnswer, Progress, UnpublishedOutput
 from reelmill.domain.chunk import parent_of
 from reelmill.domain.job import Job
-from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Split, Start
+from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Split, Start, kept_result
 from reelmill.domain.node import NodeInfo
 from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.chunks import insert_chunks
@@ -205,7 +205,7 @@ def _is_repeat(job: Job, said: AttemptReport) -> bool:
         case Start():
             return job.is_held  # ... and paused since
         case Settle():
-            return job.winner == said.key.attempt and job.result == said.event.result
+            return job.winner == said.key.attempt and job.result == kept_result(job, said.event.result)
         case Publish():
             return job.status == "completed" and job.winner == said.key.attempt
         case Split():

@@ -11,12 +11,11 @@ from reelmill.domain.failure import Failure
 from reelmill.domain.job import Rendition
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, rung_plan
-from reelmill.worker.engines.ffmpeg_ladder import MAIN_PLAYLIST, SOUND, segment_length
+from reelmill.worker.engines.ffmpeg_ladder import SOUND, segment_length
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.playlist import (
     MediaPlaylist,
     Track,
-    read_codecs,
     read_media_playlist,
     write_master,
     write_mpd,
@@ -24,7 +23,7 @@ from reelmill.worker.playlist import (
 from reelmill.worker.probe import Probe
 from reelmill.worker.verify import verify
 
-MANIFEST = "manifest.mpd"
+MAIN_PLAYLIST, MANIFEST = "master.m3u8", "manifest.mpd"
 _SLACK_SECONDS = 0.25
 _ROUNDING = 0.5  # a target duration is a whole number
 _SOUND_CODECS = "mp4a.40.2"
@@ -44,7 +43,6 @@ async def finish_ladder(plan: EncodePlan, probe: Probe) -> LadderOutput:
     AttemptFailed with the first thing that is wrong.
     """
     folder = plan.output_path
-    codecs = read_codecs(_read(folder / MAIN_PLAYLIST))
     tracks: list[Track] = []
     infos: list[MediaInfo] = []
     for rung in plan.rungs:
@@ -53,10 +51,9 @@ async def finish_ladder(plan: EncodePlan, probe: Probe) -> LadderOutput:
         failure = verify(rung_plan(plan, rung), msgspec.structs.replace(info, duration=_length(info)))
         if failure is not None:
             raise AttemptFailed(_in_rung(rung.name, failure))
-        video_codecs = codecs.get(f"{rung.name}.m3u8", "").split(",")[0]
-        if not video_codecs:
-            raise _wrong(f"its master playlist does not say the codec of {rung.name}")
-        tracks.append(Track(rung.name, video_codecs, playlist, info.width, info.height, plan.fps))
+        if not info.name:
+            raise _wrong(f"the file of {rung.name} does not say the profile of its codec")
+        tracks.append(Track(rung.name, info.name, playlist, info.width, info.height, plan.fps))
         infos.append(info)
     _check_together(plan, tracks, infos)
     sound_info, sound = await _look_at_sound(plan, probe) if plan.audio else (None, None)

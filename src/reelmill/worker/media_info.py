@@ -31,7 +31,8 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     the first picture, ``audio_channels`` are those of each audio stream (0: it does not say).
     When frames were counted, ``unevenness`` is by how many seconds at most a picture is off an even rate, and ``setup``
     the hash of what its encoder says of itself once: equal when pictures of two files can follow each other;
-    ``key_frames`` stands for which pictures are key frames.
+    ``key_frames`` stands for which pictures are key frames, and ``name`` is what players call its codec in an MP4
+    (RFC 6381; of those of ladders).
     """
 
     container: str
@@ -55,6 +56,7 @@ class MediaInfo(msgspec.Struct, frozen=True, kw_only=True):
     unevenness: float | None = None
     setup: str = ""
     key_frames: str = ""
+    name: str = ""
 
     @property
     def is_hdr(self) -> bool:

@@ -15,7 +15,6 @@ from reelmill.domain.picture import exact_rate
 HLS_VERSION = 7
 _INFO = re.compile(r"#EXTINF:([\d.]+),")
 _RANGE = re.compile(r"(\d+)@(\d+)")
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 _TIMESCALE = 90_000
 
 
@@ -80,7 +79,7 @@ def read_media_playlist(text: str) -> MediaPlaylist:
             case "#EXT-X-TARGETDURATION":
                 target = float(rest)
             case "#EXT-X-MAP":
-                header = _read_range(_attributes(rest).get("BYTERANGE", ""))[1]
+                header = _read_range(rest.partition("BYTERANGE=")[2].partition(",")[0].strip('"'))[1]
             case "#EXTINF":
                 found = _INFO.fullmatch(line)
                 seconds = float(found[1]) if found else 0.0
@@ -97,22 +96,6 @@ def read_media_playlist(text: str) -> MediaPlaylist:
     if header < 0 or not segments:
         raise ValueError("it names no segments")
     return MediaPlaylist(file, header, tuple(segments), target, "#EXT-X-ENDLIST" in lines)
-
-
-def read_codecs(text: str) -> dict[str, str]:
-    """The CODECS of each variant of a master playlist, by the URI of its media playlist."""
-    found: dict[str, str] = {}
-    codecs = ""
-    for line in text.splitlines():
-        if line.startswith("#EXT-X-STREAM-INF:"):
-            codecs = _attributes(line.partition(":")[2]).get("CODECS", "")
-        elif line and not line.startswith("#"):
-            found[line] = codecs
-    return found
-
-
-def _attributes(text: str) -> dict[str, str]:
-    return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(text)}
 
 
 def _read_range(text: str) -> tuple[int, int]:

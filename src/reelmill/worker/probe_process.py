@@ -35,6 +35,7 @@ from av.video.stream import VideoStream
 from reelmill.domain.failure import Failure
 from reelmill.domain.picture import MOST_PIXELS
 from reelmill.media import input_failure
+from reelmill.worker.codec_name import codec_name
 from reelmill.worker.cutting import Cutting, cut
 from reelmill.worker.media_info import (
     MEDIA_FORMATS,
@@ -165,10 +166,11 @@ def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeRepl
     if first.encrypted:
         return ProbeReply(failure=input_failure.ENCRYPTED)
     decodes = not count_frames or _ends_decode(path)
+    codec, record = our_codec_name(context.codec.canonical_name), context.extradata or b""
     info = MediaInfo(
         container=our_container_name(container.format.name),
         duration=duration,
-        codec=our_codec_name(context.codec.canonical_name),
+        codec=codec,
         width=context.width,
         height=context.height,
         fps=float(fps),
@@ -185,7 +187,8 @@ def _look(container: InputContainer, path: str, count_frames: bool) -> ProbeRepl
         ends_decode=decodes,
         unevenness=None if pictures is None else pictures.unevenness,
         key_frames="" if pictures is None else pictures.key_frames,
-        setup=hashlib.sha256(context.extradata or b"").hexdigest() if count_frames else "",
+        setup=hashlib.sha256(record).hexdigest() if count_frames else "",
+        name=codec_name(codec, record) if count_frames else "",
     )
     return ProbeReply(info=info)
 

@@ -7,12 +7,14 @@ import errno
 import os
 import shutil
 import struct
+import threading
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reelmill.domain.attempt import AttemptKey
 from reelmill.errors import StartupError, Unavailable
 from reelmill.master import media_desk
 from reelmill.master.attempt_cleaner import AttemptCleaner
@@ -215,6 +217,30 @@ async def test_an_output_that_always_arrives_damaged_fails_the_attempt(
     monkeypatch.setattr(media_desk, "write_piece", damage)
     done = await run(farm)
     assert ("failed", "output_corrupted", []) == (done["status"], done["error_code"], farm.outputs())
+
+
+async def test_an_impatient_worker_has_its_output_read_once(
+    farm: FarmUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both its questions get the one answer."""
+    reads: list[object] = []
+    may_end = threading.Event()
+
+    def slowly(*asked: object) -> None:
+        reads.append(asked)
+        assert may_end.wait(30)
+
+    monkeypatch.setattr(media_desk, "complete", slowly)
+    desk = media_desk.MediaDesk(farm.master.farm, lambda: "")
+    said = upload.WholeOutput(container="mp4", size=1, sha256="ab" * 32)
+    asked = [asyncio.create_task(desk.complete(AttemptKey("job", 1), said)) for _ in range(3)]
+    await wait_until(lambda: asyncio.sleep(0, reads), bool)
+    asked[0].cancel()
+    may_end.set()
+    assert [True, False, False] == [
+        isinstance(answer, BaseException) for answer in await asyncio.gather(*asked, return_exceptions=True)
+    ]
+    assert 1 == len(reads)
 
 
 async def test_an_input_that_always_arrives_damaged_fails_the_attempt(

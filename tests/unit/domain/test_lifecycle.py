@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reelmill.domain.failure import FAILURE_REASONS, OUTPUT_LOST, RETRYABLE, Failure
-from reelmill.domain.job import ACTIVE, STATUSES, TERMINAL, Job, Status
+from reelmill.domain.job import ACTIVE, STATUSES, TERMINAL, Job, Parameters, Status
 from reelmill.domain.lifecycle import (
     TRANSITIONS,
     Assign,
@@ -342,10 +342,26 @@ def test_whatever_happens_these_hold(events: list[Event], policy: RetryPolicy, s
             assert job.status in {"running", "completed"}
 
 
-@pytest.mark.parametrize("job", [job_in("running"), standing_job()], ids=["running", "paused"])
+STREAMED = Parameters(output_mode="rtmp", rtmp_url="rtmp://host/app/key", bitrate=1_000_000)
+
+
+@pytest.mark.parametrize(
+    "job", [job_in("running", parameters=STREAMED), standing_job(parameters=STREAMED)], ids=["running", "paused"]
+)
 def test_a_stream_leaves_nothing_to_publish_and_is_completed_when_it_is_settled(job: Job) -> None:
-    sent = msgspec.structs.replace(result("rtmp://host/app/key"), sha256=None, stream=StreamProgress("sending"))
+    sent = msgspec.structs.replace(result("rtmp://host/app/***"), sha256=None, stream=StreamProgress("sending"))
     ended = advance(job, Settle(sent), NOW + 5, POLICY, RNG).job
 
     assert ("completed", job.attempt, sent, NOW + 5) == (ended.status, ended.winner, ended.result, ended.completed_at)
     assert not ended.is_held
+
+
+def test_an_output_goes_where_the_job_says() -> None:
+    """A worker that names another place, or calls a file a stream so that nothing is published, is not believed."""
+    settled = advance(job_in("running"), Settle(result("films/of-others.mp4")), NOW, POLICY, RNG).job
+    assert settled.result is not None
+    assert settled.parameters.output == settled.result.output
+    sent = msgspec.structs.replace(result(), sha256=None, stream=StreamProgress("sending"))
+    for job, said in ((job_in("running"), sent), (job_in("running", parameters=STREAMED), result())):
+        with pytest.raises(NotAllowed):
+            advance(job, Settle(said), NOW, POLICY, RNG)

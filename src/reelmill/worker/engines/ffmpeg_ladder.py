@@ -17,8 +17,6 @@ from reelmill.worker.engines.ffmpeg_tracks import encode_track
 SOUND = "sound"
 """What the files of the sound are called."""
 
-MAIN_PLAYLIST = "master.m3u8"
-
 
 def ladder_options(plan: EncodePlan, encoder: str) -> list[str]:
     """All between the input and the end of the command; the output is the folder in which it runs."""
@@ -41,7 +39,7 @@ def muxer_options(plan: EncodePlan) -> list[str]:
     return [
         *("-f", "hls", "-hls_time", f"{float(segment_length(plan)):.6f}", "-hls_playlist_type", "vod"),
         *("-hls_segment_type", "fmp4", "-hls_flags", "single_file+independent_segments"),
-        *("-hls_segment_filename", "%v.m4s", "-master_pl_name", MAIN_PLAYLIST),
+        *("-hls_segment_filename", "%v.m4s"),
         *("-var_stream_map", " ".join(streams), "-y", "%v.m3u8"),
     ]
 

@@ -36,6 +36,9 @@ class Needs(NamedTuple):
     """Names and values that the node must carry, sorted by name."""
 
 
+_READS = "-input"
+
+
 def with_feature(codec: str, feature: str) -> str:
     """A `Needs.codec` for engines with that feature; a node or master that knows of none never takes such a job."""
     return f"{codec}+{feature}"
@@ -50,7 +53,13 @@ An older worker offers its hardware encoders, and would take another where one o
 
 def reading_feature(scheme: str) -> str:
     """The feature of engines that read streams of that scheme, such as ``srt``."""
-    return f"{scheme}-input"
+    return f"{scheme}{_READS}"
+
+
+def scheme_read(needs: Needs) -> str | None:
+    """The scheme of the stream that such jobs read; None when they read none."""
+    *_, last = needs.codec.split("+")
+    return last.removesuffix(_READS) if last.endswith(_READS) else None
 
 
 def with_encoder(codec: str, encoder: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from reelmill.domain.capability import Capabilities, Needs, can_run, encoder_named, encodes, units_on
+from reelmill.domain.capability import Capabilities, Needs, can_run, encoder_named, encodes, scheme_read, units_on
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import describe
 from reelmill.domain.node import Node
@@ -243,6 +243,8 @@ def _lack(nodes: Sequence[Capabilities], needs: Needs) -> str:
     encoder = f"an encoder for {codec}" + (f" that does {feature}" if feature else "")
     if (name := encoder_named(needs)) is not None:
         encoder = f"the encoder {name}"
+    if (scheme := scheme_read(needs)) is not None:
+        encoder = f"an encoder for {codec}, and an ffmpeg that reads {scheme}://"
     if needs.engine != "auto":
         encoder = f"{needs.engine} with {encoder}"
     lacking = [] if any(encodes(node, needs) for node in nodes) else [encoder]

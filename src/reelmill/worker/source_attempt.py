@@ -202,7 +202,7 @@ class SourceAttempt(LiveAttempt):
         self._tell()
         if self.grant.parameters.is_streamed:
             self._give_up_unless_reachable()
-        is_over = self._source.is_stalled() or (self._source.reconnects > 0 and self._source.left() <= 0)
+        is_over = self._source.is_stalled() or self._source.is_overdue()
         if self._process is not None and not self._interrupted and is_over:
             self._interrupted = True
             self._process.interrupt()

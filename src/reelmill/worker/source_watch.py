@@ -8,10 +8,12 @@ from collections.abc import Callable
 from reelmill.domain.request import MAX_SECONDS
 from reelmill.domain.stream import Received, StreamEnd
 
-STALLED_SECONDS = 10.0
+STALLED_SECONDS = 7.0  # longer than an engine waits for one that sends nothing
 """A source that sends, and of which no picture comes for so long, has begun anew behind our connection's back."""
 
 _LEAST_SECONDS = 0.5
+_OVERDUE_SECONDS = 2.0
+"""An engine that reads its first connection ends by itself; when its encoder is too slow for that, so much later."""
 
 
 class SourceWatch:
@@ -71,6 +73,13 @@ class SourceWatch:
     def is_stalled(self) -> bool:
         """Whether this connection is good for nothing more, though it stands."""
         return self._is_here and self._silent_seconds() >= STALLED_SECONDS
+
+    def is_overdue(self) -> bool:
+        """Whether all that was wanted is over, and it is still being read."""
+        if self._first_at is None:
+            return False
+        grace = 0.0 if self._reconnects else _OVERDUE_SECONDS
+        return self._clock() - self._first_at - self._wanted >= grace
 
     def is_missing(self) -> bool:
         """Whether it never was here, for longer than anybody waits."""

@@ -26,8 +26,12 @@ def server(tmp_path: Path) -> Generator[RtmpServer]:
 @pytest.fixture
 async def farm(make_farm: FarmMaker) -> FarmUnderTest:
     """A farm whose worker waits four seconds for a source."""
+    return await start(make_farm, 4.0)
+
+
+async def start(make_farm: FarmMaker, patience: float) -> FarmUnderTest:
     farm = make_farm(max_failures=2, retry_base_seconds=0.1)
-    farm.worker = farm.new_worker(hang_seconds=4.0)
+    farm.worker = farm.new_worker(hang_seconds=patience)
     await farm.start_master()
     await farm.worker.start()
     return farm
@@ -115,6 +119,44 @@ async def test_a_stream_is_sent_on(farm: FarmUnderTest, server: RtmpServer) -> N
     assert ("h264", 854, 480, ("aac",)) == (found.codec, found.width, found.height, found.audio_codecs)
     assert abs(found.frames - 150) <= 10
     assert abs(recording.stat().st_size - result["size_bytes"]) < 0.1 * result["size_bytes"]
+
+
+@pytest.mark.slow
+async def test_a_publisher_that_begins_anew_behind_a_connection_that_stands_is_found_again(
+    make_farm: FarmMaker, server: RtmpServer
+) -> None:
+    """Its server sends times that lie in the past, of which no picture comes: the connection is given up."""
+    farm = await start(make_farm, 20)
+    url = server.url("tv")
+    with publisher(url):
+        job = await farm.submit(input=url, output="tv.mp4", duration=30)
+        await farm.wait(job, lambda seen: seen["progress"] > 45)
+    with publisher(url):
+        ended = await completed(farm, job)
+    found, received = await look(farm.media / "tv.mp4"), ended["result"]["received"]
+    assert ("duration", 1) == (received["end"], received["reconnects"])
+    assert 5 < received["away"] < 16
+    assert abs(found.duration + received["away"] - 30) < 2
+
+
+@pytest.mark.slow
+async def test_a_stream_is_sent_on_through_a_break_of_its_source(make_farm: FarmMaker, server: RtmpServer) -> None:
+    """The server of the output has a connection for each; the figures are of both together."""
+    farm = await start(make_farm, 20)
+    asked: dict[str, Any] = {"output_mode": "rtmp", "rtmp_url": server.url("out"), "bitrate": "1M", "duration": 20}
+    with publisher(server.url("in")):
+        job = await farm.submit(input=server.url("in"), **asked)
+        await farm.wait(job, lambda seen: seen["progress"] > 30)
+    await stream_is(farm, job, "reconnecting")
+    with publisher(server.url("in")):
+        ended = await completed(farm, job)
+    received, result = ended["result"]["received"], ended["result"]
+    assert ("duration", 1, 1) == (received["end"], received["reconnects"], result["stream"]["reconnects"])
+    recordings = server.recordings("out")
+    frames = sum([(await look(one)).frames for one in recordings])
+    assert 2 == len(recordings)
+    assert abs(frames - result["frames"]) < 45
+    assert abs(result["duration"] + received["away"] - 20) < 2
 
 
 async def test_a_source_that_comes_later_is_waited_for_and_a_cancel_ends_the_wait(

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from reelmill.domain.capability import Capabilities, choose_engine, encodes
+from reelmill.domain.explanation import find_block
 from reelmill.domain.job import NewJob
 from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.request import JobRequest, accept
@@ -46,6 +47,8 @@ def test_it_waits_for_a_node_that_reads_such_streams_and_auto_says_why_ffmpeg(ur
     engines = {"gstreamer": ["h264"], "ffmpeg": ["h264"]}
     able = Capabilities(4, engines, features={"ffmpeg": [OPTIONS, f"{scheme}-input"]})
     assert (False, True) == (encodes(Capabilities(4, engines), job.needs), encodes(able, job.needs))
+    block = find_block([Capabilities(4, engines)], job.needs)
+    assert f"it needs an encoder for h264, and an ffmpeg that reads {scheme}://" in (block or "")
     chosen = choose_engine(able, job.needs, live=True)
     assert ("auto", "ffmpeg", ()) == (job.engine, chosen.engine, chosen.others)
     assert f"gstreamer does not do h264+{scheme}-input" in chosen.reason

@@ -50,8 +50,19 @@ def test_the_duration_counts_from_the_first_picture_on_through_all_breaks() -> N
     source.break_off(4)
     assert (False, 11.0, None) == (source.watch.is_here, source.watch.left(), source.watch.end())
     source.send(10.75)
-    assert "duration" == source.watch.end()
+    assert ("duration", False) == (source.watch.end(), source.watch.is_overdue())
+    source.send(0.25)
+    assert source.watch.is_overdue()
     assert Received("duration", 1, 4.0) == source.watch.received("duration")
+
+
+def test_an_encoder_that_is_too_slow_does_not_go_on_for_ever() -> None:
+    """The first connection's engine ends by itself, within two seconds of the end."""
+    source = _Source(5)
+    source.send(6.75)
+    assert not source.watch.is_overdue()
+    source.send(0.25)
+    assert source.watch.is_overdue()
 
 
 def test_a_source_that_stays_away_is_over() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -47,7 +48,7 @@ def is_sealed(folder: Path, sha256: str, *, read_all: bool = False) -> bool:
         if hashlib.sha256(content).hexdigest() != sha256:
             return False
         for file in _decode_list(content):
-            if not _NAME.fullmatch(file.name):
+            if file.name == FILE_LIST or not _NAME.fullmatch(file.name):
                 return False
             path = folder / file.name
             found = path.lstat()
@@ -100,7 +101,7 @@ def unpack(packed: Path) -> None:
 def _unpack_all(packed: Path, folder: Path) -> None:
     """Plain files only, into this folder only, no more bytes than the archive has, whatever it says."""
     with tarfile.open(packed, "r:") as archive:
-        members = archive.getmembers()
+        members = list(itertools.islice(archive, _MOST_FILES + 1))
         if len(members) > _MOST_FILES:
             raise _not_ours()
         for member in members:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ async def finish_ladder(plan: EncodePlan, probe: Probe) -> LadderOutput:
     tracks: list[Track] = []
     infos: list[MediaInfo] = []
     for rung in plan.rungs:
-        playlist = _read_playlist(folder, rung.name)
+        playlist = await asyncio.to_thread(_read_playlist, folder, rung.name)
         info = await probe.probe(folder / playlist.file, count_frames=True)
         failure = verify(rung_plan(plan, rung), msgspec.structs.replace(info, duration=_length(info)))
         if failure is not None:
@@ -57,7 +58,7 @@ async def finish_ladder(plan: EncodePlan, probe: Probe) -> LadderOutput:
         infos.append(info)
     _check_together(plan, tracks, infos)
     sound_info, sound = await _look_at_sound(plan, probe) if plan.audio else (None, None)
-    _write(plan, tracks, sound)
+    await asyncio.to_thread(_write, plan, tracks, sound)
     return LadderOutput([_rendition(*pair) for pair in zip(tracks, infos, strict=True)], infos[0], sound_info)
 
 
@@ -66,7 +67,7 @@ def _length(info: MediaInfo) -> float:
 
 
 async def _look_at_sound(plan: EncodePlan, probe: Probe) -> tuple[MediaInfo, Track]:
-    playlist = _read_playlist(plan.output_path, SOUND)
+    playlist = await asyncio.to_thread(_read_playlist, plan.output_path, SOUND)
     info = await probe.probe_sound(plan.output_path / playlist.file)
     if info.audio_codecs != (plan.audio_codec,):
         raise _wrong(f"the codec of its sound is {', '.join(info.audio_codecs)}, and {plan.audio_codec} was asked for")

@@ -89,7 +89,7 @@ class Probe(Service):
         With ``count_frames`` the whole file is read, and ``frames`` and ``video_duration`` are facts, not claims.
         """
         request = ProbeRequest(os.fsencode(path), count_frames=count_frames)
-        reply = await self._ask_twice(request, self._patience(path, count_frames))
+        reply = await self._ask_twice(request, await self._patience(path, count_frames))
         if reply.info is None:
             raise ProbeError(reply.failure or _CRASHED)
         return reply.info
@@ -116,11 +116,11 @@ class Probe(Service):
                     return reply
             raise ProbeError(_CRASHED)
 
-    def _patience(self, path: Path, count_frames: bool) -> float:
+    async def _patience(self, path: Path, count_frames: bool) -> float:
         if not count_frames:
             return self._timeout
         try:
-            return self._timeout + path.stat().st_size / SLOWEST_READ
+            return self._timeout + (await asyncio.to_thread(path.stat)).st_size / SLOWEST_READ
         except OSError:  # the probe will say what is wrong with it
             return self._timeout
 

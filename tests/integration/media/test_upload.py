@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +61,36 @@ def test_a_kill_between_the_last_byte_and_the_folder_does_no_harm(media: Path, p
     assert is_there(media, packed)
     complete(media, KEY, whole(packed))
     assert is_there(media, packed)
+
+
+def complete_and_die(media: Path, said: WholeOutput, files: int) -> None:
+    """In a process that is gone, with no clean-up, when that many files are unpacked."""
+    pid = os.fork()
+    if pid == 0:
+        copy, done = shutil.copyfileobj, itertools.count()
+
+        def copy_some(*args: Any) -> None:
+            if next(done) == files:
+                os._exit(9)
+            copy(*args)
+
+        shutil.copyfileobj = copy_some
+        complete(media, KEY, said)
+        os._exit(0)
+    assert 9 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.parametrize("files", range(4))
+def test_a_kill_while_it_is_unpacked_leaves_no_output(media: Path, packed: Path, files: int) -> None:
+    """And the next call has all of it."""
+    said = whole(packed)
+    write_piece(media, KEY, 0, packed.read_bytes())
+    complete_and_die(media, said, files)
+    assert not find_attempt_output(media, KEY).exists()
+    assert said.size == received(media, KEY)
+    complete(media, KEY, said)
+    sha256, _ = hash_and_sync(packed.with_suffix("") / "files.json")
+    assert is_sealed(find_attempt_output(media, KEY), sha256, read_all=True)
 
 
 def test_two_masters_complete_one_output_at_once(media: Path, packed: Path) -> None:

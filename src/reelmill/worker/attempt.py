@@ -227,10 +227,14 @@ class Attempt:
         started.add_done_callback(lambda verdict: task.cancel() if task and not verdict.result() else None)
 
     async def _run(self, engine: Engine, plan: EncodePlan, limit: float) -> Exit:
-        argv = engine.command(plan)
+        return await self._run_command(engine.command(plan), engine, plan, limit, follow(engine, plan, self._note))
+
+    async def _run_command(
+        self, argv: list[str], engine: Engine, plan: EncodePlan, limit: float, on_line: Callable[[str], bool]
+    ) -> Exit:
+        """How the engine ended that ran these words of the plan; AttemptFailed when that was not well."""
         cwd = plan.output_path if plan.is_ladder else None
-        process = self._make_process(argv, limit, follow(engine, plan, self._note), cwd)
-        ended = await process.run()
+        ended = await self._make_process(argv, limit, on_line, cwd).run()
         self._keep_log(argv, ended)
         if ended.ending == "killed":
             raise asyncio.CancelledError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,15 @@ NO_STREAMER = Failure(
     "encoder_unavailable",
     "The engine of this job sends no streams; submit it again with the engine `ffmpeg`, or `auto`.",
 )
+
+
+class Sent(NamedTuple):
+    """What was encoded and sent, over all connections; ``size`` in bytes."""
+
+    frames: int
+    seconds: float
+    size: int
+    has_sound: bool
 
 
 class LiveAttempt(Attempt):
@@ -62,10 +72,8 @@ class LiveAttempt(Attempt):
             raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
         self._check_connection(url)
         _check_length(plan, state)
-        result = self._describe_sent(plan, state.frames, state.media_seconds, ended, url)
-        return msgspec.structs.replace(
-            result, size_bytes=self._watch.bytes_sent, audio_codec="aac" if plan.audio else None
-        )
+        sent = Sent(state.frames, state.media_seconds, self._watch.bytes_sent, has_sound=bool(plan.audio))
+        return self._describe_sent(plan, sent, ended, url)
 
     def _streamer(self) -> FfmpegEngine:
         engine = self._workshop.engines[self.grant.engine]
@@ -116,24 +124,24 @@ class LiveAttempt(Attempt):
         if not self._watch.is_connected:
             raise AttemptFailed(_unreachable(url, self._watch.trouble))
 
-    def _describe_sent(self, plan: EncodePlan, frames: int, seconds: float, ended: Exit, url: str) -> Result:
+    def _describe_sent(self, plan: EncodePlan, sent: Sent, ended: Exit, url: str) -> Result:
         return Result(
             output=without_key(url),
-            size_bytes=0,
+            size_bytes=sent.size,
             sha256=None,
             container=plan.container,
             codec=plan.scenario.codec,
             width=plan.width,
             height=plan.height,
             fps=round(plan.fps, 3),
-            duration=round(seconds, 3),
-            frames=frames,
-            audio_codec=None,
+            duration=round(sent.seconds, 3),
+            frames=sent.frames,
+            audio_codec="aac" if sent.has_sound else None,
             pixel_format=plan.scenario.pixel_format,
             engine=self.grant.engine,
             encode_seconds=round(ended.wall_seconds, 3),
             cpu_seconds=round(ended.cpu_seconds, 3),
-            speed=round(seconds / ended.wall_seconds, 3),
+            speed=round(sent.seconds / ended.wall_seconds, 3),
             stream=self._watch.progress(),
         )
 

@@ -29,8 +29,8 @@ from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import BoundedText
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, hear_progress, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_live import LIVE_PRESET, join_command, record_command, stream_command
-from reelmill.worker.live_attempt import LiveAttempt, as_sent
+from reelmill.worker.engines.ffmpeg_live import join_command, record_command, stream_command
+from reelmill.worker.live_attempt import LiveAttempt, Sent, as_sent
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.process import Exit
 from reelmill.worker.source_watch import SourceWatch
@@ -108,11 +108,14 @@ class SourceAttempt(LiveAttempt):
         runs = await self._follow(engine, plan, lambda part: stream_command(engine, part, url))
         self._watch = runs[-1].watch
         self._check_connection(url)
-        frames, seconds = sum(run.frames for run in runs), sum(run.seconds for run in runs)
+        sent = Sent(
+            frames=sum(run.frames for run in runs),
+            seconds=sum(run.seconds for run in runs),
+            size=sum(run.watch.bytes_sent for run in runs),
+            has_sound=runs[0].watch.has_sound,
+        )
         result = msgspec.structs.replace(
-            self._describe_sent(plan, frames, seconds, _whole(runs), url),
-            size_bytes=sum(run.watch.bytes_sent for run in runs),
-            audio_codec="aac" if runs[0].watch.has_sound else None,
+            self._describe_sent(plan, sent, _whole(runs), url),
             stream=self._with_breaks(self._before),
             received=self._source.received(self._end),
         )
@@ -145,13 +148,7 @@ class SourceAttempt(LiveAttempt):
         await asyncio.to_thread(listing.write_text, "\n".join(lines) + "\n")
         argv = join_command(engine, plan, listing)
         on_line = hear_progress(engine, ProgressState(plan.duration))
-        ended = await self._make_process(argv, time_limit(self.grant.parameters, plan), on_line).run()
-        self._keep_log(argv, ended)
-        if ended.ending == "killed":
-            raise asyncio.CancelledError
-        if ended.failure is not None or ended.code != 0:
-            raise AttemptFailed(ended.failure or engine.explain(ended.code, ended.stderr, plan))
-        return ended
+        return await self._run_command(argv, engine, plan, time_limit(self.grant.parameters, plan), on_line)
 
     async def _follow(
         self, engine: FfmpegEngine, plan: EncodePlan, command: Callable[[EncodePlan], list[str]]
@@ -242,21 +239,14 @@ class SourceAttempt(LiveAttempt):
 
 
 def _plan(grant: Grant, url: str, output: Path) -> EncodePlan:
-    """What is encoded of a source of which nothing is known yet: the scenario's very picture, and sound if it has any.
-
-    x264 must keep up, whatever its scenario says.
-    """
+    """What is encoded of a source of which nothing is known: the scenario's very picture, and sound if there is any."""
     plan = make_plan(grant, None, None, output)
-    scenario = plan.scenario
-    if scenario.codec == "h264":
-        scenario = msgspec.structs.replace(scenario, preset=LIVE_PRESET)
     return msgspec.structs.replace(
         plan,
-        scenario=scenario,
         stream=url,
         duration=grant.parameters.duration or MAX_SECONDS,
         video_duration=None,
-        audio=() if scenario.audio.codec == "none" else ("encode",),
+        audio=() if plan.scenario.audio.codec == "none" else ("encode",),
     )
 
 

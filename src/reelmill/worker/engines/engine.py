@@ -26,6 +26,7 @@ AudioHandling = tracks.AudioHandling
 Deinterlace = Literal["none", "flagged", "all"]
 
 _LEAST_SIDE = 2
+_VP9_TILE_WIDTH = 256  # the codec's least: more columns than this allows are ignored
 _ROUNDING = 1e-6
 _OVERRUN, _OVERRUN_SECONDS = 1.05, 5.0  # more than the check of the output forgives, so a cut one never passes
 
@@ -93,6 +94,11 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     def is_ladder(self) -> bool:
         """Whether the output is a folder, in which the engine runs."""
         return self.scenario.ladder is not None
+
+    @property
+    def vp9_tile_columns(self) -> int:
+        """As VP9 writes it, the logarithm of their number: no more than there are threads, none too narrow."""
+        return int(math.log2(max(1, min(self.threads, self.width // _VP9_TILE_WIDTH))))
 
     @property
     def gop_frames(self) -> int:

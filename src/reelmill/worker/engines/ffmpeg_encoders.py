@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from reelmill.worker.engines.engine import EncodePlan
 
 _SVT_MOST_PARALLEL = 6  # the top of SVT-AV1's own scale, which is levels and not threads
-_VP9_TILE_WIDTH = 256  # the codec's least tile width: more columns than this allows are ignored
 _VP9_10_BIT = "2"
 _AOM_FASTEST = 8
 _QUALITY_NEEDS_RATE = ("libvpx-vp9", "libaom-av1")  # without "-b:v 0" their constant quality has ffmpeg's default cap
@@ -74,10 +72,9 @@ def _escaped(value: str) -> str:
 
 
 def _vp9(plan: EncodePlan) -> list[str]:
-    columns = max(1, min(plan.threads, plan.width // _VP9_TILE_WIDTH))
     return [
         *("-deadline", "good", "-cpu-used", plan.scenario.preset),
-        *("-row-mt", "1", "-tile-columns", str(int(math.log2(columns)))),
+        *("-row-mt", "1", "-tile-columns", str(plan.vp9_tile_columns)),
         *([] if plan.scenario.pixel_format == "yuv420p" else ["-profile:v", _VP9_10_BIT]),
     ]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from reelmill.domain.picture import MOST_PIXELS
 from reelmill.domain.stream_url import scheme_of
 from reelmill.worker.engines.engine import EncodePlan
@@ -69,11 +71,17 @@ def record_command(engine: FfmpegEngine, plan: EncodePlan) -> list[str]:
         *("-filter_threads", str(plan.threads)),
         *_input(plan),
         *("-map", "0:V:0", *(["-vf", chain] if chain else [])),
-        *encoder_options(plan, engine.encoder_of(plan)),
+        *encoder_options(_kept_up(plan), engine.encoder_of(plan)),
         *(["-map", _ANY_SOUND, *encode_track(plan, 0)] if plan.audio else []),
         *("-t", f"{plan.duration:.6f}"),
         *("-f", "matroska", "-cluster_time_limit", "1000", "-y", f"file:{plan.output_path}"),
     ]
+
+
+def _kept_up(plan: EncodePlan) -> EncodePlan:
+    if plan.scenario.codec != "h264":
+        return plan
+    return msgspec.structs.replace(plan, scenario=msgspec.structs.replace(plan.scenario, preset=LIVE_PRESET))
 
 
 def join_command(engine: FfmpegEngine, plan: EncodePlan, listing: Path) -> list[str]:

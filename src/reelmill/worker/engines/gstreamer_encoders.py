@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 from reelmill.worker.engines.engine import EncodePlan
@@ -17,7 +16,6 @@ ENCODERS: Mapping[str, tuple[str, ...]] = {
 """Encoders of each codec, the preferred one first."""
 
 _BUFFER_SECONDS = 2
-_VP9_TILE_WIDTH = 256
 _VP9_GOOD = 1_000_000  # libvpx's own number for the deadline "good"
 _AOM_FASTEST = 8
 
@@ -71,7 +69,6 @@ def _x265(plan: EncodePlan) -> list[str]:
 
 
 def _vp9(plan: EncodePlan) -> list[str]:
-    columns = max(1, min(plan.threads, plan.width // _VP9_TILE_WIDTH))
     return element(
         "vp9enc",
         target_bitrate=plan.bitrate,
@@ -79,7 +76,7 @@ def _vp9(plan: EncodePlan) -> list[str]:
         cpu_used=plan.scenario.preset,
         threads=plan.threads,
         row_mt="true",
-        tile_columns=int(math.log2(columns)),
+        tile_columns=plan.vp9_tile_columns,
         keyframe_max_dist=plan.gop_frames,
     )
 

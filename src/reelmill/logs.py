@@ -41,7 +41,11 @@ def configure_logs(*, verbose: bool = False, json: bool | None = None) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=terminal and "NO_COLOR" not in os.environ)
+        else structlog.dev.ConsoleRenderer(
+            colors=terminal and "NO_COLOR" not in os.environ,
+            # Not the values of the variables: streams' keys are among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[

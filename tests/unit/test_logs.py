@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -48,6 +50,31 @@ def test_lines_for_people_have_no_colour_in_a_pipe() -> None:
 
     assert "job_done" in ended.stderr
     assert "\x1b" not in ended.stderr
+
+
+def test_a_traceback_on_a_terminal_shows_no_values() -> None:
+    """They hold the keys of streams. A terminal is what it takes: without colours none were shown."""
+    code = """
+import structlog
+from reelmill.logs import configure_logs
+configure_logs()
+def send(url):
+    raise LookupError("on purpose")
+try:
+    send("rtmp://h/app/" + "-".join(["key", "4711"]))
+except LookupError:
+    structlog.get_logger().exception("round_failed")
+"""
+    screen, terminal = pty.openpty()
+    try:
+        ended = subprocess.run([sys.executable, "-c", code], stderr=terminal, check=False, env={"TERM": "xterm"})
+        said = os.read(screen, 65536).decode()
+    finally:
+        os.close(screen)
+        os.close(terminal)
+    assert 0 == ended.returncode
+    assert "LookupError" in said
+    assert "key-4711" not in said
 
 
 def test_what_asyncio_says_whenever_a_tls_peer_leaves_is_left_out() -> None:

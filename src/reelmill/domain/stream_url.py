@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from socket import inet_aton
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,7 +32,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _UNSAFE = re.compile(r"[^\x21-\x7e]|[\"'\\<>^`{|}]")
 _MOST_CHARS = 1024
-_LOCAL_NAMES = ("localhost", "*.localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_LOCAL_NAMES = ("localhost", "localhost[46]", "*.localhost", "localhost*.localdomain*", "ip6-localhost", "ip6-loopback")
+_WHOLE_INTERNET = IPv6Network("2000::/3")  # what lies outside is of one site, or stands for an IPv4 address
 _LEAST_SECRET = 6
 """Characters. A shorter part of a URL is hidden there only: as a word of its own it may be any word."""
 
@@ -72,41 +73,48 @@ def scheme_of(url: str) -> str:
 
 
 def check_stream_url(field: str, url: str, schemes: Collection[str], hosts: StreamHosts = ANY_HOST) -> str:
-    """The URL, if it names a stream under one of the schemes at an allowed host; InvalidField says what is wrong."""
+    """The URL, if it names a stream under one of the schemes at an allowed host.
+
+    InvalidField says what is wrong, without the URL: a wrong one has a key too.
+    """
     if len(url) > _MOST_CHARS:
         raise InvalidField(field, f"is longer than {_MOST_CHARS} characters; use a shorter URL")
     if _UNSAFE.search(url):
-        raise InvalidField(field, f"{url[:200]!r} has a character that no URL holds, such as a space; write it as %20")
+        raise InvalidField(field, "has a character that no URL holds, such as a space; write it as %20")
     example = "srt://host:port" if "srt" in schemes else "rtmp://host/app/key"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise InvalidField(field, f"{url!r} is no URL ({error}); write it like {example}") from None
+    except ValueError:
+        raise InvalidField(field, f"is no URL; write it like {example}") from None
     if url.partition("://")[0] not in schemes:  # as it is written: engines know no capitals
-        raise InvalidField(field, f"{url!r} must begin with {' or '.join(f'{name}://' for name in schemes)}")
+        hint = "; any other input is a path in the media folder" if "srt" in schemes else ""
+        raise InvalidField(field, f"must begin with {' or '.join(f'{name}://' for name in schemes)}{hint}")
+    if HIDDEN in url:
+        raise InvalidField(field, f"holds {HIDDEN}, which stands for a key that was hidden; write the whole URL")
     if "@" in parts.netloc:
         raise InvalidField(field, "holds a user or password; put the stream's key into its path, as servers expect it")
     if not _HOST.fullmatch(host) or port == 0:
-        raise InvalidField(field, f"{url!r} names no host, or a wrong port; write it like {example}")
+        raise InvalidField(field, f"names no host, or a wrong port; write it like {example}")
     refusal = hosts.refusal(host)
     if refusal is not None:
         raise InvalidField(field, refusal)
-    if parts.fragment:
-        raise InvalidField(field, f"{url!r} holds a '#'; write it as %23")
+    if "#" in url:
+        raise InvalidField(field, "holds a '#'; write it as %23")
     if parts.scheme == "srt":
-        _check_srt(field, url, port, parts.path, parts.query)
+        _check_srt(field, port, parts.path, parts.query)
     elif len([part for part in parts.path.split("/") if part]) < 2:
-        raise InvalidField(field, f"{url!r} names no stream; write it like rtmp://host/app/key")
+        raise InvalidField(field, "names no stream; write it like rtmp://host/app/key")
     return url
 
 
-def _check_srt(field: str, url: str, port: int | None, path: str, query: str) -> None:
+def _check_srt(field: str, port: int | None, path: str, query: str) -> None:
     if port is None or path not in ("", "/"):
-        raise InvalidField(field, f"{url!r} needs a port and no path; write it like srt://host:port?streamid=name")
+        raise InvalidField(field, "needs a port and no path; write it like srt://host:port?streamid=name")
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in _SRT_OPTIONS:
-            raise InvalidField(field, f"has the option {name!r}; known are {', '.join(sorted(_SRT_OPTIONS))}")
+            named = f"the option {name!r}" if value else "an option without a value"
+            raise InvalidField(field, f"has {named}; known are {', '.join(sorted(_SRT_OPTIONS))}")
         if not re.fullmatch(_SRT_OPTIONS[name], value):
             raise InvalidField(field, f"has the option {name!r} with a value that does not fit {_SRT_OPTIONS[name]}")
 
@@ -116,15 +124,20 @@ def _is_inside(host: str) -> bool:
     if any(fnmatchcase(host.lower(), name) for name in _LOCAL_NAMES):
         return True
     address = _read_address(host)
+    if isinstance(address, IPv6Address) and address not in _WHOLE_INTERNET:
+        return True
     return address is not None and (not address.is_global or address.is_multicast)
 
 
 def _read_address(host: str) -> IPv4Address | IPv6Address | None:
+    """As the system's resolver reads it: 127.1, 0x7f000001 and 2130706433 are addresses too."""
     try:
-        # As the system's resolver reads it: 127.1, 0x7f000001 and 2130706433 are addresses too.
-        return ip_address(host) if ":" in host else IPv4Address(inet_aton(host))
+        if ":" not in host:
+            return IPv4Address(inet_aton(host))
+        address = IPv6Address(host)
     except (OSError, ValueError):
         return None
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def without_key(url: str) -> str:

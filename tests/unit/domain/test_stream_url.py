@@ -91,6 +91,28 @@ def test_an_srt_url_says_no_more_than_its_stream(url: str, sentence: str) -> Non
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        *("http://host/app/key-4711", "rtmp:/host/app/key-4711", "rtmp://ho st/app/key-4711", "rtmp://host/app/key-4711#"),
+        *("rtmp://host/key-4711", "rtmp://host:0/app/key-4711", "rtmp://[::1/app/key-4711", "rtmp://u:p@host/key-4711"),
+        *("srt://host?streamid=key-4711", "srt://host:1/key-4711", "srt://host:1?key-4711", "srt://h:1?mode=key-4711"),
+    ],
+)
+def test_a_refusal_does_not_say_the_key(url: str) -> None:
+    """Answers land in the logs of CI jobs; a URL with a slip of the pen has a key as well."""
+    with pytest.raises(InvalidField) as caught:
+        check_stream_url("parameters.input", url, INPUT_SCHEMES)
+    assert "key-4711" not in str(caught.value)
+
+
+def test_a_url_whose_key_was_hidden_is_not_taken_for_one() -> None:
+    """Somebody copies what a page or an answer showed."""
+    for url in ("rtmp://h/app/***", "srt://h:9000?***"):
+        with pytest.raises(InvalidField, match="hidden"):
+            check_stream_url("parameters.input", url, INPUT_SCHEMES)
+
+
+@pytest.mark.parametrize(
     ("hosts", "is_allowed"),
     [((), True), (("live.example.org",), True), (("*.EXAMPLE.org",), True), (("other.org", "example.org"), False)],
 )
@@ -106,6 +128,8 @@ INSIDE = [
     *("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"),
     *("localhost", "LOCALHOST", "a.localhost", "ip6-localhost", "10.1.2.3", "172.16.0.1", "192.168.0.9", "100.64.0.1"),
     *("169.254.169.254", "[fe80::1]", "[fd00::1]", "224.0.0.1", "[ff0e::1]"),
+    *("[::ffff:100.100.100.200]", "[::ffff:224.0.0.1]", "[::10.0.0.1]", "[2002:a00:1::1]", "[64:ff9b::a00:1]"),
+    *("[fec0::1]", "[2001::1]", "localhost4", "localhost6", "localhost.localdomain", "localhost4.localdomain4"),
 ]
 
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from reelmill.worker.inventory import find_ffmpeg
@@ -15,6 +15,16 @@ from tests.nats_server import free_port
 
 NGINX = Path("/usr/sbin/nginx")
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
+
+SDR = (
+    *("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-pix_fmt", "yuv420p"),
+)
+HDR = (
+    *("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=25:repeat-headers=1"),
+    *("-pix_fmt", "yuv420p10le", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"),
+)
+MONO = ("-c:a", "aac", "-ac", "1")
+STEREO_44100 = ("-c:a", "aac", "-ac", "2", "-ar", "44100")
 
 _CONFIG = """
 load_module {module};
@@ -101,13 +111,21 @@ def rtmp_server(folder: Path) -> Generator[RtmpServer]:
 
 
 @contextlib.contextmanager
-def publisher(url: str, seconds: float = 600, *, sound: bool = True) -> Generator[subprocess.Popen[bytes]]:
-    """An ffmpeg that sends test pictures to the URL, in real time; gone behind the block."""
-    options = ("-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25")
-    tone = ("-re", "-f", "lavfi", "-i", "sine=r=48000", "-c:a", "aac") if sound else ()
-    picture = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-pix_fmt", "yuv420p")
+def publisher(
+    url: str,
+    seconds: float = 600,
+    *,
+    picture: Sequence[str] = SDR,
+    sound: Sequence[str] = MONO,
+) -> Generator[subprocess.Popen[bytes]]:
+    """An ffmpeg that sends test pictures to the URL, in real time; gone behind the block. It lacks what is empty."""
+    options = ["-v", "error", "-nostdin"]
+    if picture:
+        options += ["-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=25"]
+    if sound:
+        options += ["-re", "-f", "lavfi", "-i", "sine=r=48000"]
     form = ("-f", "mpegts" if url.startswith("srt:") else "flv")
-    process = subprocess.Popen([find_ffmpeg().path, *options, *tone, *picture, "-t", str(seconds), *form, url])
+    process = subprocess.Popen([find_ffmpeg().path, *options, *sound, *picture, "-t", str(seconds), *form, url])
     try:
         yield process
     finally:

@@ -164,6 +164,23 @@ async def test_nobody_adds_a_log_to_an_attempt_that_was_given_back(farm: Farmhan
     assert [] == await farm.store.read(lambda tx: read_logs(tx, job))
 
 
+async def test_keys_of_streams_that_a_worker_says_are_not_kept(farm: Farmhand) -> None:
+    """A worker of another version, or with a fault, may not hide them; its report counts, and a repeat of it too."""
+    url = "rtmp://host/app/key-4711"
+    await farm.submit(new_job(parameters={"output_mode": "rtmp", "rtmp_url": url}))
+    [grant] = await farm.claim(ONE)
+    await farm.report(started(grant.key, ONE))
+    failure = Failure("input_error", "input_invalid", f"Nothing came to {url}.")
+    said_so = failed(grant.key, ONE, failure, AttemptLog(f"ffmpeg {url}", "key-4711 was refused"))
+
+    assert [True] == await farm.report(said_so)
+    assert [True] == await farm.report(said_so)
+    job = await farm.job(grant.key.job_id)
+    [entry] = await farm.store.read(lambda tx: read_logs(tx, job))
+    assert "Nothing came to rtmp://host/app/***." == job.error
+    assert ("ffmpeg rtmp://host/app/***", "*** was refused") == (entry.command, entry.text)
+
+
 async def test_what_an_engine_says_with_a_nul_is_kept(farm: Farmhand) -> None:
     """No database stores a NUL: it is replaced, and the attempt counts as it does with any other words."""
     await farm.submit(*new_jobs(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from reelmill.domain.lifecycle import Fail, Report
 from reelmill.domain.plain_text import without_nul
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.stream import StreamProgress
+from reelmill.domain.stream_url import hide_keys
 
 
 class AttemptKey(msgspec.Struct, frozen=True, array_like=True):
@@ -90,14 +92,17 @@ class AttemptReport(msgspec.Struct, frozen=True):
     event: Report
     log: AttemptLog | None = None
 
-    def storable(self) -> AttemptReport:
-        """The same with words that every database stores, whatever the engine said."""
+    def storable(self, streams: Sequence[str] = ()) -> AttemptReport:
+        """The same with words that every database stores, whatever the engine said, and without keys of the streams."""
+
+        def kept(words: str) -> str:
+            return hide_keys(without_nul(words), streams)
+
         event, log = self.event, self.log
-        if isinstance(event, Fail) and "\0" in event.failure.message:
-            message = without_nul(event.failure.message)
-            event = Fail(msgspec.structs.replace(event.failure, message=message))
+        if isinstance(event, Fail):
+            event = Fail(msgspec.structs.replace(event.failure, message=kept(event.failure.message)))
         if log is not None:
-            log = AttemptLog(without_nul(log.command), without_nul(log.text))
+            log = AttemptLog(kept(log.command), kept(log.text))
         return AttemptReport(self.key, self.node_id, event, log)
 
 

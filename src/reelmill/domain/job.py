@@ -88,6 +88,12 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         """The path of the input; None for a stream, or the engine's own pictures."""
         return None if self.reads_stream else self.input
 
+    @property
+    def stream_urls(self) -> tuple[str, ...]:
+        """Those of the streams that it reads and sends, with their keys."""
+        urls = (self.rtmp_url, self.input if self.reads_stream else None)
+        return tuple(url for url in urls if url is not None)
+
     def shown(self) -> Parameters:
         """As anybody may see them: without the keys of streams."""
         urls = {"rtmp_url": self.rtmp_url, "input": self.input if self.reads_stream else None}

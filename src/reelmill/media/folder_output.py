@@ -79,6 +79,18 @@ def unpack(packed: Path) -> None:
     """
     folder = Path(tempfile.mkdtemp(prefix="unpacked.", dir=packed.parent))
     try:
+        _unpack_whole(packed, folder)
+        folder.rename(packed.with_suffix(""))
+    except OSError as error:
+        # Else another master, asked the same, was faster; file systems have two words for it.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack_whole(packed: Path, folder: Path) -> None:
+    try:
         _unpack_all(packed, folder)
         content = (folder / FILE_LIST).read_bytes()
         listed = {FILE_LIST, *(file.name for file in _decode_list(content))}
@@ -86,16 +98,10 @@ def unpack(packed: Path) -> None:
             raise _not_ours()
         if not is_sealed(folder, hashlib.sha256(content).hexdigest(), read_all=True):
             raise _not_ours()
-        folder.chmod(0o755)  # as mkdir makes them
-        sync_folder(folder)
-        folder.rename(packed.with_suffix(""))
     except (tarfile.TarError, FileNotFoundError, FileExistsError, msgspec.DecodeError) as error:
         raise _not_ours() from error
-    except OSError as error:
-        if error.errno != errno.ENOTEMPTY:  # else another master, asked the same, was faster
-            raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder.chmod(0o755)  # as mkdir makes them
+    sync_folder(folder)
 
 
 def _unpack_all(packed: Path, folder: Path) -> None:

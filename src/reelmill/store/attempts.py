@@ -164,8 +164,9 @@ def _hand_over_publishing(tx: Tx, node: NodeInfo, lease_seconds: float, rules: R
 
 def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]:
     """Apply the reports in order; for each whether it counts. A repeat of one that counted counts again."""
-    reports = [said.storable() for said in reports]
     loaded = load_many(tx, _with_parents({said.key.job_id for said in reports}))
+    streams = {job.id: job.parameters.stream_urls for job in loaded}
+    reports = [said.storable(streams.get(said.key.job_id, ())) for said in reports]
     changes = Changes(loaded)
     verdicts = [_apply(changes, said, rules) for said in reports]
     changes.write(tx)

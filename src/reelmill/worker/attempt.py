@@ -160,8 +160,6 @@ class Attempt:
     async def _publish(self, plan: EncodePlan, result: Result, target: str, mark: Mark | None) -> None:
         """Let the verified output count, with what else was asked to be looked at."""
         depot, key, parameters = self._workshop.depot, self.grant.key, self.grant.parameters
-        if parameters.verify == "full":
-            await self._decode(plan)
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
         result = self._account(result, mark)
         self.free_room()
@@ -190,14 +188,16 @@ class Attempt:
         for way in ways:
             self._engine = way
             encoder, is_last = way.encoder_of(plan), way is ways[-1]
+            is_made = False
             try:
                 async with self._workshop.sessions.hold(encoder, waits=plan.scenario.encoder is not None):
                     ended = await self._encode_with(way, plan, limit)
                 if is_last and self._needs_no_more_room:
                     self.free_room()
+                is_made = True
                 return await self._verify(plan, ended, target)
             except AttemptFailed as failed:
-                if is_last or not lets_another_try(failed.failure, encoder):
+                if is_last or not lets_another_try(failed.failure, encoder, is_made=is_made):
                     raise AttemptFailed(blame_device(failed.failure, encoder)) from failed.__cause__
                 self._fallback = describe_fallback(self._fallback, way, plan, failed.failure)
                 log.warning("engine_replaced", job=self.grant.key.job_id, why=self._fallback)
@@ -325,8 +325,13 @@ class Attempt:
         self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed, reading.eta)
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
-        if plan.is_ladder:
-            return await self._verify_ladder(plan, ended, target)
+        verified = self._verify_ladder if plan.is_ladder else self._verify_file
+        result = await verified(plan, ended, target)
+        if self.grant.parameters.verify == "full":
+            await self._decode(plan)
+        return result
+
+    async def _verify_file(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
         info = await self._workshop.probe.probe(plan.output_path, count_frames=True)
         failure = verify_piece(plan, info) or verify(expected(plan, info), info) or verify_join(plan, info)
         if failure is not None:

@@ -22,14 +22,16 @@ def ways_to_encode(engines: Mapping[str, Engine], grant: Grant, plan: EncodePlan
     return [way for name in names for way in engines[name].ways(plan)]
 
 
-def lets_another_try(failure: Failure, encoder: str) -> bool:
+def lets_another_try(failure: Failure, encoder: str, *, is_made: bool) -> bool:
     """Whether another way may do what this one could not: what is wrong with the job fails every way.
 
-    Drivers of hardware fail in any words, so all but faults of the input and of the disk are taken for theirs. When
-    the job's time is over it is over for every way.
+    Drivers of hardware fail in any words, so all but faults of the input and of the disk are taken for theirs. Of an
+    output that ``is_made``, and wrong, nobody knows whether the driver or the input is to blame, whatever is said of
+    the input. When the job's time is over it is over for every way.
     """
     if is_hardware(encoder):
-        return failure.reason not in ("input_error", "user_error") and failure.code not in _NOT_OF_A_DRIVER
+        is_of_input = failure.reason in ("input_error", "user_error") and not is_made
+        return not is_of_input and failure.code not in _NOT_OF_A_DRIVER
     return failure.reason == "capability_mismatch"
 
 

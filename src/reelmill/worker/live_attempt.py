@@ -11,7 +11,7 @@ import msgspec
 from reelmill.domain.attempt import Grant
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Result
-from reelmill.domain.lifecycle import Settle
+from reelmill.domain.lifecycle import Fail, Report, Settle
 from reelmill.domain.stream_url import hide_keys, without_key
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.attempt import Attempt, Workshop, time_limit
@@ -48,9 +48,6 @@ class LiveAttempt(Attempt):
         self, grant: Grant, workshop: Workshop, on_room: Callable[[Grant], None], meter: Meter | None = None
     ) -> None:
         super().__init__(grant, workshop, on_room, meter)
-        parameters = grant.parameters
-        urls = (parameters.rtmp_url, parameters.input if parameters.reads_stream else None)
-        self._urls = [url for url in urls if url is not None]
         self._unreachable = False
 
     async def _encode_and_publish(self) -> None:
@@ -87,7 +84,7 @@ class LiveAttempt(Attempt):
         """One run of the engine, watched; how it ended, and how far it came. AttemptFailed when no server takes it."""
         state = ProgressState(plan.duration)
         self._watch = StreamWatch(round(QUEUE_SECONDS * plan.fps), reads_stream=plan.stream is not None)
-        self._words = StreamWords(self._urls, self._watch.hear)
+        self._words = StreamWords(self._watch.hear)
 
         def note(reading: Reading) -> None:
             self._watch.note(state.frames, state.media_seconds)
@@ -110,10 +107,23 @@ class LiveAttempt(Attempt):
         self._give_up_unless_reachable()
 
     def _hear(self, words: bytes) -> bytes:
-        return super()._hear(self._words.feed(words))
+        """What is kept is judged yet, so it has its keys; what is told has not."""
+        kept = self._words.feed(words)
+        super()._hear(self._hide(kept.decode(errors="replace")).encode())
+        return kept
 
     def _keep_log(self, argv: list[str], ended: Exit) -> None:
-        super()._keep_log([hide_keys(word, self._urls) for word in argv], ended)
+        without_keys = msgspec.structs.replace(ended, stderr=self._hide(ended.stderr))
+        super()._keep_log([self._hide(word) for word in argv], without_keys)
+
+    async def _conclude(self, event: Report) -> bool:
+        if isinstance(event, Fail):
+            shown = self._hide(event.failure.message)
+            event = Fail(msgspec.structs.replace(event.failure, message=shown))
+        return await super()._conclude(event)
+
+    def _hide(self, text: str) -> str:
+        return hide_keys(text, self.grant.parameters.stream_urls)
 
     def _give_up_unless_reachable(self) -> None:
         if self._process is not None and self._watch.unreachable_seconds() > self._workshop.hang_seconds:

@@ -29,7 +29,7 @@ from reelmill.worker.energy import Mark, Meter
 from reelmill.worker.engine_output import BoundedText
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, hear_progress, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
-from reelmill.worker.engines.ffmpeg_live import join_command, record_command, stream_command
+from reelmill.worker.engines.ffmpeg_live import join_command, record_command, silence_command, stream_command
 from reelmill.worker.live_attempt import LiveAttempt, Sent, as_sent
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.process import Exit
@@ -44,6 +44,15 @@ RETRY_SECONDS = 1.0
 _SLACK_SECONDS = 0.5
 _AWAY = frozenset({"io_error", "input_missing", "input_invalid", "input_truncated", "input_not_media", "engine_failed"})
 """What an engine's end means that saw no picture, when the source is not there, or not yet."""
+_OF_THE_NODE = frozenset({"permission_denied", "output_folder_missing", "engine_not_started", "job_timed_out"})
+"""What ends an attempt that has pictures, besides a lack of resources: the next connection would end as well."""
+
+HDR_STREAM = Failure(
+    "input_error",
+    "hdr_stream",
+    "The stream is HDR, and a live stream is encoded in SDR only; publish it in SDR (BT.709), or record it as a file "
+    "and encode that.",
+)
 _ERROR = re.compile(r"\[(?:error|fatal)\] (.+)")
 
 
@@ -57,9 +66,14 @@ class _Run(NamedTuple):
     watch: StreamWatch
 
     @property
+    def is_of_use(self) -> bool:
+        """Whether pictures came that go together with those of the others."""
+        return self.frames > 0 and not self.watch.is_hdr
+
+    @property
     def is_whole(self) -> bool:
         """Whether it ended because all was read that was to be."""
-        return self.ended.code == 0 and self.frames > 0 and self.seconds >= self.plan.duration - _SLACK_SECONDS
+        return self.ended.code == 0 and self.is_of_use and self.seconds >= self.plan.duration - _SLACK_SECONDS
 
 
 def begin_attempt(
@@ -69,6 +83,14 @@ def begin_attempt(
     if grant.parameters.reads_stream:
         return SourceAttempt(grant, workshop, on_room, meter)
     return (LiveAttempt if grant.parameters.is_streamed else Attempt)(grant, workshop, on_room, meter)
+
+
+class _Recording(NamedTuple):
+    """The file of a connection, whose plan says where it is."""
+
+    plan: EncodePlan
+    seconds: float
+    has_sound: bool
 
 
 class SourceAttempt(LiveAttempt):
@@ -112,7 +134,7 @@ class SourceAttempt(LiveAttempt):
             frames=sum(run.frames for run in runs),
             seconds=sum(run.seconds for run in runs),
             size=sum(run.watch.bytes_sent for run in runs),
-            has_sound=runs[0].watch.has_sound,
+            has_sound=any(run.watch.has_sound for run in runs),
         )
         result = msgspec.structs.replace(
             self._describe_sent(plan, sent, _whole(runs), url),
@@ -126,25 +148,57 @@ class SourceAttempt(LiveAttempt):
     async def _record(self, engine: FfmpegEngine, plan: EncodePlan, mark: Mark | None) -> None:
         target = output_of(self.grant.parameters)
         runs = await self._follow(engine, plan, lambda part: record_command(engine, part))
-        found = [await self._workshop.probe.probe(run.plan.output_path, count_frames=True) for run in runs]
-        # What a killed engine said of its last second is not in its file.
-        pairs = zip(runs, found, strict=True)
-        seconds = sum((info.video_duration or 0) if run.ended.ending == "hung" else run.seconds for run, info in pairs)
+        ended = _whole(runs)
+        pieces = await self._recordings(runs)
+        if any(piece.has_sound for piece in pieces):
+            pieces = [await self._with_sound(engine, piece) for piece in pieces]
         plan = msgspec.structs.replace(
             plan,
             output_path=attempt_output(plan.output_path.parent, plan.container),
-            duration=seconds,
-            audio=plan.audio if found[0].audio_codecs else (),
+            duration=sum(piece.seconds for piece in pieces),
+            audio=plan.audio if pieces[0].has_sound else (),
             stream=None,
         )
-        ended = _whole(runs).then(await self._join(engine, plan, runs))
+        ended = ended.then(await self._join(engine, plan, [piece.plan.output_path for piece in pieces]))
         if self._needs_no_more_room:
             self.free_room()
         await self._publish(plan, await self._verify(plan, ended, target), target, mark)
 
-    async def _join(self, engine: FfmpegEngine, plan: EncodePlan, runs: list[_Run]) -> Exit:
+    async def _recordings(self, runs: list[_Run]) -> list[_Recording]:
+        """Those that can be read, of which there is one at least: an engine that was killed may leave what nobody reads."""
+        readable: list[_Recording] = []
+        unreadable: AttemptFailed | None = None
+        for run in runs:
+            try:
+                info = await self._workshop.probe.probe(run.plan.output_path, count_frames=True)
+            except AttemptFailed as failed:
+                if failed.failure.reason != "input_error":
+                    raise
+                unreadable = failed
+                log.warning("recording_left_out", job=self.grant.key.job_id, why=failed.failure.message)
+                continue
+            # What a killed engine said of its last second is not in its file.
+            is_sound = run.ended.ending == "exited" and run.ended.code == 0
+            seconds = run.seconds if is_sound else info.video_duration or 0.0
+            readable.append(_Recording(run.plan, seconds, has_sound=bool(info.audio_codecs)))
+        if not readable and unreadable is not None:
+            raise unreadable
+        return readable
+
+    async def _with_sound(self, engine: FfmpegEngine, piece: _Recording) -> _Recording:
+        """The recording, with silence when it has no sound: all pieces of one file have the same tracks."""
+        if piece.has_sound:
+            return piece
+        silent = piece.plan.output_path
+        plan = msgspec.structs.replace(piece.plan, output_path=silent.with_name(f"{silent.stem}-sound.mkv"))
+        argv = silence_command(engine, plan, silent, piece.seconds)
+        on_line = hear_progress(engine, ProgressState(piece.seconds))
+        await self._run_command(argv, engine, plan, time_limit(self.grant.parameters, plan), on_line)
+        return _Recording(plan, piece.seconds, has_sound=True)
+
+    async def _join(self, engine: FfmpegEngine, plan: EncodePlan, recordings: list[Path]) -> Exit:
         listing = plan.output_path.with_name("recordings.ffconcat")
-        lines = ["ffconcat version 1.0", *(f"file {run.plan.output_path.name}" for run in runs)]
+        lines = ["ffconcat version 1.0", *(f"file {path.name}" for path in recordings)]
         await asyncio.to_thread(listing.write_text, "\n".join(lines) + "\n")
         argv = join_command(engine, plan, listing)
         on_line = hear_progress(engine, ProgressState(plan.duration))
@@ -155,20 +209,20 @@ class SourceAttempt(LiveAttempt):
     ) -> list[_Run]:
         """Read the source to its end; the connections over which pictures came. AttemptFailed when none did."""
         runs: list[_Run] = []
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + time_limit(self.grant.parameters, plan)
+        time_left = time_limit(self.grant.parameters, plan)
         self._tell()
         while True:
             path = plan.output_path.with_name(f"{len(runs)}.mkv")
             part = msgspec.structs.replace(plan, duration=self._source.left(), output_path=path)
-            run = await self._connect(engine, part, command(part), deadline - clock())
-            if run.frames:
+            run = await self._connect(engine, part, command(part), time_left)
+            time_left -= run.ended.wall_seconds
+            if run.is_of_use:
                 runs.append(run)
-            self._tell()
             end = "duration" if run.is_whole else self._source.end()
             if end is not None:
                 self._end = end
                 return runs
+            self._tell()
             if self._source.is_missing():
                 raise AttemptFailed(_missing(self._url, run.ended.stderr))
             await asyncio.sleep(RETRY_SECONDS)
@@ -186,20 +240,28 @@ class SourceAttempt(LiveAttempt):
         return _Run(plan, ended, state.frames, state.media_seconds, self._watch)
 
     def _find_fault(self, engine: FfmpegEngine, plan: EncodePlan, ended: Exit) -> Failure | None:
-        """Why it makes no sense to try the source again; None when it does, or the engine ended as it should."""
+        """Why it makes no sense to try the source again; None when it does, or the engine ended as it should.
+
+        Once pictures came they are worth more than another attempt: whatever the source does, it is tried again.
+        """
+        if self._watch.is_hdr and not self._source.was_here:
+            return HDR_STREAM
         if ended.ending == "hung" or (ended.ending == "exited" and (ended.code == 0 or self._interrupted)):
             return None
         failure = ended.failure or engine.explain(ended.code, ended.stderr, plan)
-        return None if failure.code in _AWAY and not self._source.is_here else failure
+        if self._source.was_here:
+            return failure if failure.reason == "resource_error" or failure.code in _OF_THE_NODE else None
+        return None if failure.code in _AWAY else failure
 
     def _note_stream(self, reading: Reading, state: ProgressState) -> None:
-        self._source.note(state.frames, state.media_seconds, ended=state.ended)
+        if not self._watch.is_hdr:
+            self._source.note(state.frames, state.media_seconds, ended=state.ended)
         eta = self._source.left() if self.grant.parameters.duration is not None else None
         self._note(msgspec.structs.replace(reading, percent=self._source.percent(), eta=eta))
         self._tell()
         if self.grant.parameters.is_streamed:
             self._give_up_unless_reachable()
-        is_over = self._source.is_stalled() or self._source.is_overdue()
+        is_over = self._source.is_stalled() or self._source.is_overdue() or self._watch.is_hdr
         if self._process is not None and not self._interrupted and is_over:
             self._interrupted = True
             self._process.interrupt()
@@ -241,12 +303,15 @@ class SourceAttempt(LiveAttempt):
 def _plan(grant: Grant, url: str, output: Path) -> EncodePlan:
     """What is encoded of a source of which nothing is known: the scenario's very picture, and sound if there is any."""
     plan = make_plan(grant, None, None, output)
+    sound = plan.scenario.audio
+    one_layout = msgspec.structs.replace(sound, channels=sound.channels or 2)  # whatever it comes back with
     return msgspec.structs.replace(
         plan,
+        scenario=msgspec.structs.replace(plan.scenario, audio=one_layout),
         stream=url,
         duration=grant.parameters.duration or MAX_SECONDS,
         video_duration=None,
-        audio=() if plan.scenario.audio.codec == "none" else ("encode",),
+        audio=() if sound.codec == "none" else ("encode",),
     )
 
 

@@ -11,6 +11,9 @@ from reelmill.domain.stream import Received, StreamEnd
 STALLED_SECONDS = 7.0  # longer than an engine waits for one that sends nothing
 """A source that sends, and of which no picture comes for so long, has begun anew behind our connection's back."""
 
+_SLOW = 3
+"""So many times the longest pause of a slow encoder, which gives its pictures in batches, are no silence of the source."""
+
 _LEAST_SECONDS = 0.5
 _OVERDUE_SECONDS = 2.0
 """An engine that reads its first connection ends by itself; when its encoder is too slow for that, so much later."""
@@ -31,6 +34,7 @@ class SourceWatch:
         self._seen_at = clock()
         self._is_here = False
         self._frames = 0
+        self._longest_pause = 0.0
         self._reconnects = 0
         self._away = 0.0
 
@@ -51,7 +55,7 @@ class SourceWatch:
 
     def connect(self) -> None:
         """It is tried, for the first time or again."""
-        self._is_here, self._frames = False, 0
+        self._is_here, self._frames, self._longest_pause = False, 0, 0.0
 
     def note(self, frames: int, seconds: float, *, ended: bool = False) -> None:
         """So many pictures, which last so long, came over this connection by now; those of its end were held back."""
@@ -61,7 +65,9 @@ class SourceWatch:
         first = now - seconds  # they are looked at for a while before the first one is encoded
         if self._first_at is None:
             self._first_at = first
-        elif not self._is_here:
+        elif self._is_here:
+            self._longest_pause = max(self._longest_pause, now - self._seen_at)
+        else:
             self._reconnects += 1
             self._away += max(0.0, first - self._seen_at)
         self._is_here, self._frames, self._seen_at = True, frames, now
@@ -72,7 +78,7 @@ class SourceWatch:
 
     def is_stalled(self) -> bool:
         """Whether this connection is good for nothing more, though it stands."""
-        return self._is_here and self._silent_seconds() >= STALLED_SECONDS
+        return self._is_here and self._silent_seconds() >= max(STALLED_SECONDS, _SLOW * self._longest_pause)
 
     def is_overdue(self) -> bool:
         """Whether all that was wanted is over, and it is still being read."""

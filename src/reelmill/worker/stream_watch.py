@@ -13,6 +13,7 @@ from reelmill.domain.stream import StreamProgress, StreamState
 _CONNECTED = re.compile(r"Successfully connected to \S+ port \d+$")
 _CLOSED = re.compile(r"Statistics: (\d+) bytes written, ")
 _OPENED = re.compile(r"Stream mapping:$")
+_HDR = re.compile(r"Stream #\d+:\d+.*: Video: .*\b(?:smpte2084|arib-std-b67)\b")
 _SOUND = re.compile(r"Stream #\d+:\d+ -> #0:1 \(")
 _LOST = re.compile(r"Recovery attempt #\d+$")
 _REFUSED = re.compile(r"Recovery failed: (.+)")
@@ -34,6 +35,8 @@ class StreamWatch:
         self, queued_frames: int, clock: Callable[[], float] = time.monotonic, *, reads_stream: bool = False
     ) -> None:
         self._is_of_input = reads_stream
+        self.is_hdr = False
+        """Whether the pictures of the input are."""
         self.has_sound = False
         """Whether sound is encoded too."""
         self._queued_frames = queued_frames
@@ -95,6 +98,7 @@ class StreamWatch:
     def hear(self, line: str) -> None:
         """Take in a line of what the engine says on stderr."""
         if self._is_of_input:
+            self.is_hdr = self.is_hdr or _HDR.search(line) is not None
             self._is_of_input = not _OPENED.search(line)
             self._began = self._clock()
         elif _SOUND.search(line):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from reelmill.domain.stream_url import hide_keys
 from reelmill.worker.engine_output import LineSplitter
 
 _FOR_THE_WATCH_ONLY = "[verbose]"
@@ -13,10 +12,9 @@ _POINTER = re.compile(r" @ 0x[0-9a-f]+")
 
 
 class StreamWords:
-    """Hands each line to ``on_line``, and keeps those that are news. Keys of the ``urls`` are in neither."""
+    """Hands each line to ``on_line``, and keeps those that are news; with all keys, since hidden ones spoil words."""
 
-    def __init__(self, urls: Sequence[str], on_line: Callable[[str], None]) -> None:
-        self._urls = urls
+    def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
         self._lines = LineSplitter(self._take)
         self._kept: list[str] = []
@@ -29,7 +27,6 @@ class StreamWords:
         return "".join(f"{line}\n" for line in kept).encode()
 
     def _take(self, line: str) -> None:
-        line = hide_keys(line, self._urls)
         self._on_line(line)
         news = _POINTER.sub("", line)
         if _FOR_THE_WATCH_ONLY not in line and news != self._last:  # a server that is away is told of every second

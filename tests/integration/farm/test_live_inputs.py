@@ -6,13 +6,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from reelmill.domain.stream_url import without_key
 from reelmill.worker.media_info import MediaInfo
 from reelmill.worker.probe import Probe
 from tests.nats_server import free_port
-from tests.rtmp_server import RtmpServer, publisher, rtmp_server
+from tests.rtmp_server import HDR, MONO, STEREO_44100, RtmpServer, publisher, rtmp_server
 
 from .conftest import FarmMaker, FarmUnderTest, no_engine_within
 
@@ -80,7 +81,7 @@ async def test_a_stream_is_recorded_for_its_duration(farm: FarmUnderTest, server
 async def test_a_stream_without_a_duration_is_recorded_to_its_end(farm: FarmUnderTest, server: RtmpServer) -> None:
     """What came is what counts; also without sound, and into another container."""
     url = server.url("show")
-    with publisher(url, 6, sound=False):
+    with publisher(url, 6, sound=()):
         job = await completed(farm, await farm.submit(input=url, output="show.mkv"))
     found = await look(farm.media / "show.mkv")
     assert ("matroska", ()) == (found.container, found.audio_codecs)
@@ -104,6 +105,53 @@ async def test_a_source_that_was_restarted_is_recorded_on(farm: FarmUnderTest, s
     assert ("duration", 1) == (received["end"], received["reconnects"])
     assert received["away"] > 0.5
     assert abs(found.duration + received["away"] - 14) < 2
+
+
+async def test_a_source_that_comes_back_with_sound_only_does_not_lose_what_was_recorded(
+    farm: FarmUnderTest, server: RtmpServer
+) -> None:
+    """It is away, as one that sends nothing is."""
+    url = server.url("tv")
+    with publisher(url):
+        job = await farm.submit(input=url, output="tv.mp4", duration=600)
+        await farm.wait(job, lambda seen: seen["progress"] > 0.5)
+        server.stop()
+    server.start()
+    with publisher(url, picture=()):
+        ended = await completed(farm, job)
+    assert ("source", 0) == (ended["result"]["received"]["end"], ended["result"]["received"]["reconnects"])
+    assert (await look(farm.media / "tv.mp4")).duration > 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(MONO, STEREO_44100), ((), MONO), (MONO, ())])
+async def test_sound_that_changes_behind_a_break_is_one_track(
+    farm: FarmUnderTest, server: RtmpServer, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    """In rate and layout, or that is there on one side only, where the other is silent: as long as the picture."""
+    url = server.url("tv")
+    with publisher(url, sound=before):
+        job = await farm.submit(input=url, output="tv.mp4", duration=14)
+        await farm.wait(job, lambda seen: seen["progress"] > 20)
+        server.stop()
+    await stream_is(farm, job, "reconnecting")
+    server.start()
+    with publisher(url, sound=after):
+        await completed(farm, job)
+    with av.open(str(farm.media / "tv.mp4")) as container:
+        [sound] = container.streams.audio
+        decoded = [frame for frame in container.decode(sound)]
+        picture = float((container.streams.video[0].duration or 0) * (container.streams.video[0].time_base or 0))
+    assert {(48000, "stereo")} == {(frame.sample_rate, frame.layout.name) for frame in decoded}
+    assert abs(sum(frame.samples for frame in decoded) / 48000 - picture) < 1.0
+
+
+async def test_an_hdr_source_is_refused_at_once(farm: FarmUnderTest) -> None:
+    """Its colours would be wrong; the sentence says what to do."""
+    port = free_port()
+    with publisher(f"srt://127.0.0.1:{port}?mode=listener", 60, picture=HDR):
+        job = await farm.ended(await farm.submit(input=f"srt://127.0.0.1:{port}", output="a.mp4", duration=600))
+    assert ("failed", "hdr_stream", 1) == (job["status"], job["error_code"], job["attempt"])
+    assert "BT.709" in job["error"]
 
 
 async def test_a_stream_is_sent_on(farm: FarmUnderTest, server: RtmpServer) -> None:
@@ -185,6 +233,16 @@ async def test_a_source_that_never_comes_fails_the_job_after_a_bound(farm: FarmU
     )
     assert without_key(url) in job["error"]
     assert "Connection refused" in job["error"]
+
+
+async def test_a_key_that_is_a_word_of_the_engine_does_not_change_what_its_words_mean(
+    farm: FarmUnderTest, server: RtmpServer
+) -> None:
+    """`Stream map … matches no streams`: hidden in what is shown, and judged as it was said."""
+    with publisher(server.url("stream"), picture=()):
+        job = await farm.ended(await farm.submit(input=server.url("stream"), output="a.mp4", duration=600))
+    assert ("failed", "no_video_stream", 1) == (job["status"], job["error_code"], job["attempt"])
+    assert "app/stream" not in (await farm.http.get(f"/jobs/{job['id']}/logs")).text
 
 
 async def test_an_srt_source_is_recorded(farm: FarmUnderTest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import shutil
 import tarfile
@@ -101,6 +102,23 @@ def test_it_is_packed_and_unpacked_as_it_was(tmp_path: Path) -> None:
         unpack(packed)
         assert is_sealed(output, sha256, read_all=True)
     assert packed == pack(packed)
+
+
+@pytest.mark.parametrize("code", [errno.ENOTEMPTY, errno.EEXIST])
+def test_a_master_that_was_slower_finds_what_the_other_one_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """ext4 and XFS have different words for a folder that is there; the rename is made up, since one of them is here."""
+    output, sha256 = make_output(tmp_path)
+    packed = pack(output)
+
+    def rename(_: Path, to: Path) -> None:
+        raise OSError(code, "there", str(to))
+
+    monkeypatch.setattr(Path, "rename", rename)
+    unpack(packed)
+    assert is_sealed(output, sha256, read_all=True)
+    assert {output, packed} == set(output.parent.iterdir())
 
 
 _BAD = ("up", "absolute", "link", "folder", "twice", "no list", "wrong list", "cut", "noise", "sparse", "device")

@@ -35,6 +35,7 @@ from reelmill.domain.lifecycle import (
 )
 from reelmill.domain.retry import RetryPolicy
 from reelmill.domain.stream import StreamProgress
+from reelmill.domain.stream_url import without_key
 from tests.samples import BAD_INPUT, NETWORK_DOWN, NOW, PIECES, POLICY, TOO_SLOW, job_in, result, stored_job
 
 EVENTS: tuple[Event, ...] = (
@@ -342,7 +343,8 @@ def test_whatever_happens_these_hold(events: list[Event], policy: RetryPolicy, s
             assert job.status in {"running", "completed"}
 
 
-STREAMED = Parameters(output_mode="rtmp", rtmp_url="rtmp://host/app/key", bitrate=1_000_000)
+URL = "rtmp://host/app/key"
+STREAMED = Parameters(output_mode="rtmp", rtmp_url=URL, bitrate=1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,10 @@ def test_an_output_goes_where_the_job_says() -> None:
     settled = advance(job_in("running"), Settle(result("films/of-others.mp4")), NOW, POLICY, RNG).job
     assert settled.result is not None
     assert settled.parameters.output == settled.result.output
-    sent = msgspec.structs.replace(result(), sha256=None, stream=StreamProgress("sending"))
+    sent = msgspec.structs.replace(result(URL), sha256=None, stream=StreamProgress("sending"))
+    streamed = advance(job_in("running", parameters=STREAMED), Settle(sent), NOW, POLICY, RNG).job
+    assert streamed.result is not None
+    assert without_key(URL) == streamed.result.output
     for job, said in ((job_in("running"), sent), (job_in("running", parameters=STREAMED), result())):
         with pytest.raises(NotAllowed):
             advance(job, Settle(said), NOW, POLICY, RNG)

@@ -21,4 +21,11 @@ from reelmill.worker.fallback import lets_another_try
 def test_a_driver_is_blamed_for_all_but_the_job_its_time_and_the_disk(
     reason: FailureReason, code: str, *, tries: bool
 ) -> None:
-    assert tries == lets_another_try(Failure(reason, code, "…"), "h264_nvenc")
+    assert tries == lets_another_try(Failure(reason, code, "…"), "h264_nvenc", is_made=False)
+
+
+def test_a_wrong_file_of_a_driver_is_its_fault_until_software_says_the_same() -> None:
+    """Whether it is short because the input is, or because the driver lost its end, another encode tells."""
+    truncated = Failure("input_error", "input_truncated", "…")
+    assert lets_another_try(truncated, "h264_nvenc", is_made=True)
+    assert not lets_another_try(truncated, "libx264", is_made=True)

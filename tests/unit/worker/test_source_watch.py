@@ -88,3 +88,16 @@ def test_a_connection_that_stands_and_brings_no_pictures_is_good_for_nothing() -
     assert (True, 0.0) == (source.watch.is_stalled(), source.watch.percent())
     source.break_off(1)
     assert not source.watch.is_stalled()
+
+
+def test_a_slow_encoder_is_no_silent_source() -> None:
+    """Pictures that come in batches, each after five seconds: nine without any say nothing."""
+    source = _Source(None)
+    for _ in range(3):
+        source.now += 5
+        source.frames += 32
+        source.watch.note(source.frames, source.frames / 32)
+    source.now += 9
+    assert not source.watch.is_stalled()
+    source.now += 6
+    assert source.watch.is_stalled()

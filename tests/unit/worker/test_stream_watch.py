@@ -107,3 +107,16 @@ def test_a_line_that_another_thread_has_begun_is_understood() -> None:
     assert "sending" == run.watch.progress().state
     run.hear(b"[info]   Stream #0:0Recovery attempt #1\n[info] Recovery successful\n")
     assert "sending" == run.watch.progress().state
+
+
+def test_pictures_of_an_input_in_hdr_are_known_before_they_are_encoded() -> None:
+    """By the words of its input, not by those of the output."""
+    hdr = "[info]   Stream #0:0[0x100]: Video: hevc (Main 10), yuv420p10le(tv, bt2020nc/bt2020/smpte2084), 320x240"
+    sdr = "[info]   Stream #0:0: Video: h264 (High), yuv420p(tv, bt709, progressive), 320x240, 25 fps, 25 tbr, 1k tbn"
+    for line, is_hdr in ((hdr, True), (hdr.replace("smpte2084", "arib-std-b67"), True), (sdr, False)):
+        watch = StreamWatch(60, reads_stream=True)
+        watch.hear(line)
+        assert is_hdr == watch.is_hdr
+    watch = StreamWatch(60)
+    watch.hear(hdr)
+    assert not watch.is_hdr

@@ -96,6 +96,18 @@ def join_command(engine: FfmpegEngine, plan: EncodePlan, listing: Path) -> list[
     ]
 
 
+def silence_command(engine: FfmpegEngine, plan: EncodePlan, recording: Path, seconds: float) -> list[str]:
+    """The argv list that gives a recording without sound, of so many seconds, a silent track like those of the others."""
+    return [
+        str(engine.path),
+        *("-nostdin", "-hide_banner", "-v", "warning", "-progress", "pipe:1"),
+        *("-protocol_whitelist", "file", "-format_whitelist", "matroska,webm", "-i", f"file:{recording}"),
+        *("-f", "lavfi", "-t", f"{seconds:.6f}", "-i", "anullsrc=sample_rate=48000"),
+        *("-map", "0:v", "-c:v", "copy", "-map", "1:a", *encode_track(plan, 0)),
+        *("-f", "matroska", "-y", f"file:{plan.output_path}"),
+    ]
+
+
 def _input(plan: EncodePlan) -> list[str]:
     """A stream comes in real time; what is there at once is read as if it did."""
     if plan.stream is None:

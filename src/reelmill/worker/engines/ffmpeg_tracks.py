@@ -37,6 +37,8 @@ def encode_track(plan: EncodePlan, index: int) -> list[str]:
         bitrate = str(channels * _BITRATE_PER_CHANNEL)
     filters = audio_filters(sound, plan.audio_codec)
     chain = [f"-filter:a:{index}", ",".join(filters)] if filters else []
+    if plan.stream is not None:  # it may come back with another rate, and one track has one
+        chain += [f"-ar:a:{index}", str(_OUTPUT_RATE)]
     return [f"-c:a:{index}", _ENCODERS[plan.audio_codec], f"-b:a:{index}", bitrate, *chain]
 
 

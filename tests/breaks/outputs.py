@@ -90,7 +90,7 @@ OUTPUTS = [
     Break(
         "nothing goes on where hardware fails",
         "src/reelmill/worker/fallback.py",
-        'return failure.reason not in ("input_error", "user_error") and failure.code not in _NOT_OF_A_DRIVER',
+        "return not is_of_input and failure.code not in _NOT_OF_A_DRIVER",
         "return False",
         ("tests/integration/worker/test_hardware.py", "-k", "goes_on"),
         "test_software_goes_on_where_hardware_fails",

@@ -89,6 +89,11 @@ class Parameters(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return None if self.reads_stream else self.input
 
     @property
+    def target(self) -> str | None:
+        """Where its output goes, as it may be shown; None when nobody said it."""
+        return self.output if self.rtmp_url is None else without_key(self.rtmp_url)
+
+    @property
     def stream_urls(self) -> tuple[str, ...]:
         """Those of the streams that it reads and sends, with their keys."""
         urls = (self.rtmp_url, self.input if self.reads_stream else None)

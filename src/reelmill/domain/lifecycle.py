@@ -15,7 +15,6 @@ from reelmill.domain.chunk import CHUNKS_PERCENT, CHUNKS_USELESS, Chunk, ChunkPl
 from reelmill.domain.failure import OUTPUT_LOST, WORKER_LOST, Failure
 from reelmill.domain.job import Job, Result, Status
 from reelmill.domain.retry import RetryPolicy
-from reelmill.domain.stream_url import without_key
 from reelmill.errors import Conflict
 
 
@@ -254,8 +253,7 @@ def _assigned(job: Job, event: Assign, now: float) -> Job:
 
 def kept_result(job: Job, said: Result) -> Result:
     """What was made is the worker's word; where it goes is the job's, whatever a worker says."""
-    parameters = job.parameters
-    output = parameters.output if parameters.rtmp_url is None else without_key(parameters.rtmp_url)
+    output = job.parameters.target
     return said if output is None else msgspec.structs.replace(said, output=output)
 
 

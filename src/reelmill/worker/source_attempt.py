@@ -165,7 +165,7 @@ class SourceAttempt(LiveAttempt):
         await self._publish(plan, await self._verify(plan, ended, target), target, mark)
 
     async def _recordings(self, runs: list[_Run]) -> list[_Recording]:
-        """Those that can be read, of which there is one at least: an engine that was killed may leave what nobody reads."""
+        """Those that can be read, at least one: an engine that was killed may leave what nobody reads."""
         readable: list[_Recording] = []
         unreadable: AttemptFailed | None = None
         for run in runs:

@@ -12,7 +12,7 @@ STALLED_SECONDS = 7.0  # longer than an engine waits for one that sends nothing
 """A source that sends, and of which no picture comes for so long, has begun anew behind our connection's back."""
 
 _SLOW = 3
-"""So many times the longest pause of a slow encoder, which gives its pictures in batches, are no silence of the source."""
+"""So many times the longest pause of a slow encoder, which gives pictures in batches, are no silence of the source."""
 
 _LEAST_SECONDS = 0.5
 _OVERDUE_SECONDS = 2.0

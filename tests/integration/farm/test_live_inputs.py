@@ -139,7 +139,7 @@ async def test_sound_that_changes_behind_a_break_is_one_track(
         await completed(farm, job)
     with av.open(str(farm.media / "tv.mp4")) as container:
         [sound] = container.streams.audio
-        decoded = [frame for frame in container.decode(sound)]
+        decoded = list(container.decode(sound))
         picture = float((container.streams.video[0].duration or 0) * (container.streams.video[0].time_base or 0))
     assert {(48000, "stereo")} == {(frame.sample_rate, frame.layout.name) for frame in decoded}
     assert abs(sum(frame.samples for frame in decoded) / 48000 - picture) < 1.0

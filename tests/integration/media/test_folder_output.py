@@ -108,7 +108,7 @@ def test_it_is_packed_and_unpacked_as_it_was(tmp_path: Path) -> None:
 def test_a_master_that_was_slower_finds_what_the_other_one_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """ext4 and XFS have different words for a folder that is there; the rename is made up, since one of them is here."""
+    """ext4 and XFS have different words for a folder that is there; the rename is made up: only one is here."""
     output, sha256 = make_output(tmp_path)
     packed = pack(output)
 

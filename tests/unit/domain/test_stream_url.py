@@ -93,7 +93,12 @@ def test_an_srt_url_says_no_more_than_its_stream(url: str, sentence: str) -> Non
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://host/app/key-4711", "rtmp:/host/app/key-4711", "rtmp://ho st/app/key-4711", "rtmp://host/app/key-4711#"),
+        *(
+            "http://host/app/key-4711",
+            "rtmp:/host/app/key-4711",
+            "rtmp://ho st/app/key-4711",
+            "rtmp://host/app/key-4711#",
+        ),
         *("rtmp://host/key-4711", "rtmp://host:0/app/key-4711", "rtmp://[::1/app/key-4711", "rtmp://u:p@host/key-4711"),
         *("srt://host?streamid=key-4711", "srt://host:1/key-4711", "srt://host:1?key-4711", "srt://h:1?mode=key-4711"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reelmill.worker.stream_words import StreamWords
 
+
 def test_the_watch_hears_every_line_and_the_log_keeps_what_is_news() -> None:
     """Whole lines, whatever pieces they come in; neither what is said for the watch, nor what is said every second."""
     heard: list[str] = []

@@ -97,7 +97,7 @@ def join_command(engine: FfmpegEngine, plan: EncodePlan, listing: Path) -> list[
 
 
 def silence_command(engine: FfmpegEngine, plan: EncodePlan, recording: Path, seconds: float) -> list[str]:
-    """The argv list that gives a recording without sound, of so many seconds, a silent track like those of the others."""
+    """The argv list that gives a recording of so many seconds, which has no sound, a silent track like the others'."""
     return [
         str(engine.path),
         *("-nostdin", "-hide_banner", "-v", "warning", "-progress", "pipe:1"),

@@ -19,7 +19,7 @@ MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 SDR = (*("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "25", "-pix_fmt", "yuv420p"),)
 HDR = (
     *("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error:keyint=25:repeat-headers=1"),
-    *("-pix_fmt", "yuv420p10le", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc"),
+    *("-pix_fmt", "yuv420p10le", "-vf", "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"),
 )
 MONO = ("-c:a", "aac", "-ac", "1")
 STEREO_44100 = ("-c:a", "aac", "-ac", "2", "-ar", "44100")

@@ -85,7 +85,7 @@ FLEET = [
         "src/reelmill/store/attempts.py",
         "if verdict.is_new and said.log is not None",
         "if verdict.counts and said.log is not None",
-        ("tests/contract/test_store_fence_contract.py", "-k", "sqlite-memory"),
+        ("tests/contract/test_store_words_contract.py", "-k", "sqlite-memory"),
         "test_nobody_adds_a_log_to_an_attempt_that_was_given_back",
     ),
     Break(

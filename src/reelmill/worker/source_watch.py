@@ -31,7 +31,8 @@ class SourceWatch:
         self._patience = patience
         self._clock = clock
         self._first_at: float | None = None
-        self._seen_at = clock()
+        self._seen_at = self._lasted_until = clock()
+        self._began_at = 0.0
         self._is_here = False
         self._frames = 0
         self._longest_pause = 0.0
@@ -62,19 +63,26 @@ class SourceWatch:
         if frames <= self._frames or (ended and self._is_here):
             return
         now = self._clock()
-        first = now - seconds  # they are looked at for a while before the first one is encoded
-        if self._first_at is None:
-            self._first_at = first
-        elif self._is_here:
+        if self._is_here:
             self._longest_pause = max(self._longest_pause, now - self._seen_at)
         else:
-            self._reconnects += 1
-            self._away += max(0.0, first - self._seen_at)
+            self._begin(now - seconds)  # they are looked at for a while before the first one is encoded
+        # Not until now: an encoder that lags makes pictures for a while of a source that is gone.
+        self._lasted_until = max(self._lasted_until, min(now, self._began_at + seconds))
         self._is_here, self._frames, self._seen_at = True, frames, now
+
+    def _begin(self, at: float) -> None:
+        """The first picture over this connection was sent then."""
+        self._began_at = at
+        if self._first_at is None:
+            self._first_at = at
+        else:
+            self._reconnects += 1
+            self._away += max(0.0, at - self._lasted_until)
 
     def forgive(self) -> None:
         """Nobody listened until now."""
-        self._seen_at = self._clock()
+        self._seen_at = self._lasted_until = self._clock()
 
     def is_stalled(self) -> bool:
         """Whether this connection is good for nothing more, though it stands."""

@@ -90,6 +90,18 @@ def test_a_connection_that_stands_and_brings_no_pictures_is_good_for_nothing() -
     assert not source.watch.is_stalled()
 
 
+def test_an_encoder_that_lags_does_not_hide_that_the_source_was_away() -> None:
+    """Four seconds behind, it makes pictures of what came before for four seconds longer."""
+    source = _Source(60)
+    source.send(5)
+    source.now += 4
+    source.send(0.25)
+    assert not source.watch.is_stalled()
+    source.break_off(6)
+    source.send(1)
+    assert Received("source", 1, 10.0) == source.watch.received("source")
+
+
 def test_a_slow_encoder_is_no_silent_source() -> None:
     """Pictures that come in batches, each after five seconds: nine without any say nothing."""
     source = _Source(None)

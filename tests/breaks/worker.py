@@ -128,6 +128,14 @@ WORKER = [
         "test_an_engine_out_of_memory_fails_by_name_and_its_worker_goes_on",
     ),
     Break(
+        "a job waits until the output of the one before was looked at",
+        "src/reelmill/worker/attempt.py",
+        "if (is_last or not is_hardware(encoder)) and self._needs_no_more_room:",
+        "if is_last and self._needs_no_more_room:",
+        ("tests/integration/worker/test_attempt.py",),
+        "test_the_next_job_need_not_wait_for_the_look_at_an_output",
+    ),
+    Break(
         "a job that is dropped before its first step keeps its room",
         "src/reelmill/worker/agent.py",
         "        self._held[key].attempt.free_room()",

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from reelmill.domain.attempt import AttemptLog, AttemptReport, Grant, Progress, UnpublishedOutput
+from reelmill.domain.encoder import is_hardware
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Publish, Report, Settle, Split, Start
@@ -192,7 +193,8 @@ class Attempt:
             try:
                 async with self._workshop.sessions.hold(encoder, waits=plan.scenario.encoder is not None):
                     ended = await self._encode_with(way, plan, limit)
-                if is_last and self._needs_no_more_room:
+                # What software has made is not made again by another, however it turns out.
+                if (is_last or not is_hardware(encoder)) and self._needs_no_more_room:
                     self.free_room()
                 is_made = True
                 return await self._verify(plan, ended, target)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 import subprocess
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from pathlib import Path
 
+from reelmill.bus.server_config import ServerCertificate
 from reelmill.worker.inventory import find_ffmpeg
 from tests.nats_server import free_port
 
@@ -106,6 +109,27 @@ def rtmp_server(folder: Path) -> Generator[RtmpServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextlib.asynccontextmanager
+async def tls_in_front_of(server: RtmpServer, certificate: ServerCertificate) -> AsyncGenerator[int]:
+    """The port where the same server is reached by TLS: nginx's module has none of its own."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.cert, certificate.key)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while words := await reader.read(65536):
+                writer.write(words)
+                await writer.drain()
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, forth = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pass_on(reader, forth), pass_on(back, writer))
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0, ssl=context) as front:
+        yield front.sockets[0].getsockname()[1]
 
 
 @contextlib.contextmanager

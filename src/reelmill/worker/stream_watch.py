@@ -17,6 +17,7 @@ _HDR = re.compile(r"Stream #\d+:\d+.*: Video: .*\b(?:smpte2084|arib-std-b67)\b")
 _SOUND = re.compile(r"Stream #\d+:\d+ -> #0:1 \(")
 _LOST = re.compile(r"Recovery attempt #\d+$")
 _REFUSED = re.compile(r"Recovery failed: (.+)")
+_UNTRUSTED = re.compile(r"SSL routines::(.+)")
 _RECOVERED = re.compile(r"Recovery successful$")
 _OVERFLOW = re.compile(r"FIFO queue full$")
 _KEY_FRAME = re.compile(r"[Kk]eyframe received, recovering")
@@ -52,7 +53,7 @@ class StreamWatch:
         self._origin: float | None = None
         self._lag = self._most_lag = 0.0
         self._written: list[int] = []
-        self._trouble = ""
+        self._trouble = self._cause = ""
 
     @property
     def is_connected(self) -> bool:
@@ -116,8 +117,10 @@ class StreamWatch:
                 self._state, self._connected_at = "sending", self._clock()
         elif found := _CLOSED.search(line):
             self._written.append(int(found[1]))
+        elif found := _UNTRUSTED.search(line):
+            self._cause = found[1]
         elif found := _REFUSED.search(line) or _SERVER_SAYS.search(line):
-            self._trouble = found[1]
+            self._trouble, self._cause = self._cause or found[1], ""
 
     def _is_sure(self) -> bool:
         return (

@@ -50,6 +50,16 @@ def test_the_engine_never_waits_for_its_server(source: MediaInfo, plan_for: Plan
     assert value_of(argv, "-format_opts").endswith("protocol_whitelist=rtmp,rtmps,tcp,tls")
 
 
+def test_whoever_answers_by_tls_proves_its_name(plan_for: PlanFor) -> None:
+    """Also to an ffmpeg before 9, which asks for no proof unless told to."""
+    secure = URL.replace("rtmp://", "rtmps://")
+    plan = msgspec.structs.replace(plan_for(), stream=secure)
+    for argv in (stream_command(ENGINE, plan, secure), record_command(ENGINE, plan)):
+        assert "1" == value_of(argv[: argv.index("-i")], "-tls_verify")
+    assert value_of(stream_command(ENGINE, plan, secure), "-format_opts").endswith(":tls_verify=1")
+    assert not [word for word in stream_command(ENGINE, plan_for(), URL) if "tls_verify" in word]
+
+
 @pytest.mark.parametrize(
     ("url", "protocols", "formats"),
     [

@@ -120,3 +120,14 @@ def test_pictures_of_an_input_in_hdr_are_known_before_they_are_encoded() -> None
     watch = StreamWatch(60)
     watch.hear(hdr)
     assert not watch.is_hdr
+
+
+def test_a_server_that_is_not_trusted_is_told_from_one_that_is_away() -> None:
+    """Both end as an input/output error, with the cause in a line before."""
+    untrusted = b"[tls @ 0x55bb] [error] error:0A000086:SSL routines::certificate verify failed\n"
+    failed = b"[fifo @ 0x5578] [info] Recovery failed: Input/output error\n"
+    run = _Run()
+    run.hear(LOST + untrusted + failed)
+    assert "certificate verify failed" == run.watch.trouble
+    run.hear(LOST + failed)
+    assert "Input/output error" == run.watch.trouble

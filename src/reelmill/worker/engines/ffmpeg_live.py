@@ -35,6 +35,9 @@ _STREAMS = {  # by the URL's scheme: the protocols beneath it, and what comes of
     "rtmps": ("rtmps,rtmp,tls,tcp", "flv,live_flv"),
     "srt": ("srt", "mpegts"),
 }
+_TLS = {"tls_verify": "1"}
+"""Older versions trust whoever answers, and tell it the key."""
+
 _ANALYSED_SECONDS = 2
 """Of a stream, before its encode begins: one without sound is known by that only."""
 
@@ -113,12 +116,18 @@ def _input(plan: EncodePlan) -> list[str]:
     if plan.stream is None:
         return ["-re", *source_input(plan)]
     protocols, formats = _STREAMS[scheme_of(plan.stream)]
+    tls = [word for name, value in _tls(plan.stream).items() for word in (f"-{name}", value)]
     return [
+        *tls,
         *("-protocol_whitelist", protocols, "-format_whitelist", formats),
         *("-rw_timeout", str(SILENT_SECONDS * 1_000_000), "-analyzeduration", str(_ANALYSED_SECONDS * 1_000_000)),
         *("-max_pixels", str(MOST_PIXELS), "-threads", str(plan.threads)),
         *("-i", plan.stream),
     ]
+
+
+def _tls(url: str) -> dict[str, str]:
+    return _TLS if scheme_of(url) == "rtmps" else {}
 
 
 def _video(plan: EncodePlan, encoder: str) -> list[str]:
@@ -153,6 +162,7 @@ def _server(plan: EncodePlan, url: str) -> list[str]:
         "rw_timeout": str(SILENT_SECONDS * 1_000_000),
         "send_buffer_size": str(buffer),
         "protocol_whitelist": "rtmp,rtmps,tcp,tls",
+        **_tls(url),
     }
     packets = round(plan.fps) + (_AUDIO_PACKETS if plan.audio else 0)
     return [

@@ -39,15 +39,25 @@ class AttemptCleaner(PeriodicService):
         return len(garbage) + await self._remove_chunks()
 
     async def _remove_chunks(self) -> int:
-        root = self._farm.media_root
-        left = await asyncio.to_thread(list_chunk_folders, root)
+        left = await self._list_chunk_folders()
         now = self._farm.clock.now()
         garbage = await self._farm.store.read(lambda tx: find_chunk_garbage(tx, left, now)) if left else []
         for name in garbage:
-            await asyncio.to_thread(remove_chunk_folder, root, name)
+            await self._remove_chunk_folder(name)
         if garbage:
             log.info("chunks_removed", folders=len(garbage))
         return len(garbage)
+
+    async def _list_chunk_folders(self) -> list[str]:
+        if self._farm.objects is not None:
+            return await self._farm.objects.list_chunk_folders()
+        return await asyncio.to_thread(list_chunk_folders, self._farm.media_root)
+
+    async def _remove_chunk_folder(self, name: str) -> None:
+        if self._farm.objects is not None:
+            await self._farm.objects.remove_chunk_folder(name)
+        else:
+            await asyncio.to_thread(remove_chunk_folder, self._farm.media_root, name)
 
     async def _list(self) -> list[AttemptKey]:
         if self._farm.objects is not None:

@@ -78,17 +78,18 @@ class MediaDesk(Service):
         if job is None or job.node_id != asked.node_id or not job.is_held:
             return []
         links = await self.links_of(asked.key, job.parameters.input_file)
-        return [msgspec.structs.replace(links, chunks=self._links_of_chunks(job))]
-
-    def _links_of_chunks(self, job: Job) -> tuple[str, ...]:
-        """Where a join reads what it joins."""
-        plan, key = job.chunk_plan, AttemptKey(job.id, job.attempt)
+        plan = job.chunk_plan
         paths = [] if plan is None else [chunk_path(job.id, plan.attempt, piece.index) for piece in plan.chunks]
-        return tuple(self._base() + input_link(self._secret, key, path, self._end()) for path in paths)
+        chunks = tuple([await self.read_link(asked.key, path) for path in paths])  # what a join reads
+        return [msgspec.structs.replace(links, chunks=chunks)]
+
+    async def read_link(self, key: AttemptKey, relative: str) -> str:
+        """Where that attempt reads what has this path among the media."""
+        return self._base() + input_link(self._secret, key, relative, self._end())
 
     async def links_of(self, key: AttemptKey, source: str | None) -> MediaLinks:
         """Where that attempt reads its input ``source`` and leaves its output."""
-        read = None if source is None else self._base() + input_link(self._secret, key, source, self._end())
+        read = None if source is None else await self.read_link(key, source)
         return MediaLinks(key, read, self.attempt_link(key), LINK_SECONDS)
 
     def attempt_link(self, key: AttemptKey) -> str:

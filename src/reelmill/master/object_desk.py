@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from reelmill.domain.attempt import AttemptKey, MediaLinks
 from reelmill.domain.place import PlaceCheck
 from reelmill.errors import Conflict
@@ -24,11 +26,13 @@ class ObjectDesk(MediaDesk):
         super().__init__(farm, base_url)
         self._objects = objects
 
+    async def read_link(self, key: AttemptKey, relative: str) -> str:
+        return await self._objects.read_link(relative, LINK_SECONDS)
+
     async def links_of(self, key: AttemptKey, source: str | None) -> MediaLinks:
-        read = None if source is None else await self._objects.read_link(source, LINK_SECONDS)
+        links = await super().links_of(key, source)
         write = await self._objects.write_link(key, LINK_SECONDS)
-        attempt = self.attempt_link(key)
-        return MediaLinks(key, read, attempt, LINK_SECONDS, output=write, output_headers=self._objects.upload_headers)
+        return msgspec.structs.replace(links, output=write, output_headers=self._objects.upload_headers)
 
     async def begin(self, key: AttemptKey) -> None:
         job = await self.find(key)

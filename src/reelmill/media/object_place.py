@@ -21,7 +21,7 @@ from obstore.store import AzureStore, GCSStore, S3Store, from_url
 
 from reelmill.domain.attempt import AttemptKey
 from reelmill.domain.failure import Failure
-from reelmill.domain.media_path import PRIVATE_FOLDER
+from reelmill.domain.media_path import CHUNKS_FOLDER, PRIVATE_FOLDER
 from reelmill.errors import PlaceFault, SettingsError, StartupError, Unavailable
 from reelmill.media.link import name_of
 from reelmill.media.objects import Objects
@@ -107,10 +107,16 @@ class ObjectPlace(Objects):
 
     async def list_attempts(self) -> list[AttemptKey]:
         """The attempts of which there is something, in no order."""
-        async with self._exchange():
-            found = await self._list_once(_ATTEMPTS)
-        parts = [prefix.rstrip("/").rpartition("/")[2].rpartition(".") for prefix in found]
+        parts = [name.rpartition(".") for name in await self._folders_in(_ATTEMPTS)]
         return [AttemptKey(job, int(attempt)) for job, _, attempt in parts if job and attempt.isdecimal()]
+
+    async def list_chunk_folders(self) -> list[str]:
+        """The names of the folders in which encoded chunks wait, in no order."""
+        return await self._folders_in(CHUNKS_FOLDER)
+
+    async def remove_chunk_folder(self, name: str) -> None:
+        """Remove the chunks in it; may be repeated."""
+        await self._delete_below(f"{CHUNKS_FOLDER}/{name}")
 
     async def open_check(self, name: str, content: bytes) -> None:
         """Put an object there that is to be read; PlaceFault when the store does not take it."""
@@ -137,9 +143,16 @@ class ObjectPlace(Objects):
     async def close_check(self, name: str) -> None:
         """Remove all of it."""
         with contextlib.suppress(Unavailable):  # it is stale in an hour
-            async with self._exchange():
-                async for some in self._list(f"{_CHECKS}/{name}"):
-                    await obstore.delete_async(self._store, [one["path"] for one in some])
+            await self._delete_below(f"{_CHECKS}/{name}")
+
+    async def _folders_in(self, prefix: str) -> list[str]:
+        async with self._exchange():
+            return [found.rstrip("/").rpartition("/")[2] for found in await self._list_once(prefix)]
+
+    async def _delete_below(self, prefix: str) -> None:
+        async with self._exchange():
+            async for some in self._list(prefix):
+                await obstore.delete_async(self._store, [one["path"] for one in some])
 
     async def _list_once(self, prefix: str) -> Sequence[str]:
         found = await obstore.list_with_delimiter_async(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]

@@ -19,3 +19,11 @@ class Objects(Protocol):
     async def remove(self, key: AttemptKey) -> None:
         """What the attempt has left goes; may be repeated."""
         ...
+
+    async def list_chunk_folders(self) -> list[str]:
+        """The names of the folders in which encoded chunks wait, in no order."""
+        ...
+
+    async def remove_chunk_folder(self, name: str) -> None:
+        """Remove the chunks in it; may be repeated."""
+        ...

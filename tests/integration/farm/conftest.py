@@ -35,6 +35,7 @@ from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.inventory import Inventory, discover, find_ffmpeg
 from reelmill.worker.machine import usable_memory
 from tests import samples
+from tests.footage import BIG_BUCK_BUNNY
 from tests.object_store import ObjectStore, object_store
 
 TERMINAL = {"completed", "failed", "canceled", "timed_out"}
@@ -211,3 +212,19 @@ async def settle_as_dead_worker(
     result = msgspec.structs.replace(samples.result(), output=output, sha256=sha256, size_bytes=size)
     reports = [AttemptReport(key, node, event) for event in (Start(), Settle(result))]
     assert await farm.store.write(lambda tx: report(tx, reports, _rules())) == [True, True]
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory, inventory: Inventory) -> Path:
+    """Ten seconds of real footage with sound, a key picture every second."""
+    return make_film(tmp_path_factory.mktemp("film") / "film.mp4", inventory, BIG_BUCK_BUNNY, 2)
+
+
+def make_film(path: Path, inventory: Inventory, source: Path, times: int, *options: str) -> Path:
+    """The source so many times over."""
+    command = [
+        *(str(inventory.ffmpeg.path), "-v", "error", "-stream_loop", str(times - 1), "-i", str(source)),
+        *("-s", "320x180", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-ac", "2", *options, str(path)),
+    ]
+    subprocess.run(command, check=True)
+    return path

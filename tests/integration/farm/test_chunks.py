@@ -12,9 +12,8 @@ import pytest
 
 from reelmill.master.attempt_cleaner import AttemptCleaner
 from reelmill.worker.http_depot import HttpDepot
-from reelmill.worker.inventory import Inventory
 from tests.footage import BIG_BUCK_BUNNY, BIKES
-from tests.integration.farm.conftest import FarmMaker, FarmUnderTest, sha256_of
+from tests.integration.farm.conftest import FarmMaker, FarmUnderTest, make_film, sha256_of
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
@@ -41,22 +40,6 @@ def read_tracks(path: Path) -> Track:
             elif packet.stream.type == "audio":
                 sound.append((seconds, bytes(packet)))
     return Track(sorted(pictures), sound)
-
-
-@pytest.fixture(scope="session")
-def film(tmp_path_factory: pytest.TempPathFactory, inventory: Inventory) -> Path:
-    """Ten seconds of real footage with sound, a key picture every second."""
-    return make_film(tmp_path_factory.mktemp("film") / "film.mp4", inventory, BIG_BUCK_BUNNY, 2)
-
-
-def make_film(path: Path, inventory: Inventory, source: Path, times: int, *options: str) -> Path:
-    """The source so many times over."""
-    command = [
-        *(str(inventory.ffmpeg.path), "-v", "error", "-stream_loop", str(times - 1), "-i", str(source)),
-        *("-s", "320x180", "-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-ac", "2", *options, str(path)),
-    ]
-    subprocess.run(command, check=True)
-    return path
 
 
 def put(farm: FarmUnderTest, film: Path) -> str:

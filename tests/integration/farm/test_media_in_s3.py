@@ -18,6 +18,7 @@ from obstore.store import S3Store
 from reelmill.bus.words import LINKS, LinksWanted
 from reelmill.domain.attempt import AttemptKey, MediaLinks
 from reelmill.domain.container import CONTAINERS, Container
+from reelmill.domain.media_path import CHUNKS_FOLDER
 from reelmill.errors import StartupError
 from reelmill.master.attempt_cleaner import AttemptCleaner
 from reelmill.media.object_place import ObjectPlace
@@ -117,13 +118,18 @@ async def test_jobs_end_with_their_outputs_in_the_store(farm: FarmUnderTest, obj
     assert ["in.mp4", "out/0.mp4", "out/1.mp4", "synthetic.mp4"] == names(objects)
 
 
-async def test_chunks_are_refused_when_they_are_asked_for(farm: FarmUnderTest) -> None:
-    """Pieces wait in a folder of the masters, which a farm with an object store has not."""
-    parameters = {"input": "film.mp4", "chunk": "60s"}
-    answer = await farm.http.post("/jobs", json={"scenario": "480p30-h264", "parameters": parameters})
-    problem = answer.json()
-    assert (422, "parameters.chunk") == (answer.status_code, problem["field"])
-    assert "not in an object store" in problem["detail"]
+async def test_a_film_in_chunks_is_joined_from_the_store(farm: FarmUnderTest, objects: S3Store, film: Path) -> None:
+    """Its pieces wait there as objects of their own, and go when the film is complete."""
+    obstore.put(objects, "film.mp4", film.read_bytes())
+    await farm.worker.start()
+    whole = await farm.ended(await farm.submit(input="film.mp4", output="whole.mp4"))
+    cut = await farm.ended(await farm.submit(input="film.mp4", output="cut.mp4", chunk="3s"))
+    assert ("completed", 4) == (cut["status"], cut["chunks"]), cut["error"]
+    assert whole["result"]["frames"] == cut["result"]["frames"]
+    assert cut["result"]["sha256"] == digest(objects, "cut.mp4")
+    assert 4 == len([name for name in names(objects) if name.startswith(CHUNKS_FOLDER)])
+    await AttemptCleaner(farm.master.farm).run_once()
+    assert ["cut.mp4", "film.mp4", "whole.mp4"] == names(objects)
 
 
 async def test_a_ladder_is_refused_when_it_is_submitted(farm: FarmUnderTest) -> None:

@@ -174,10 +174,7 @@ def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None
 
 
 def _accept(farm: Farm, asked: JobRequest) -> NewJob:
-    chunking = None if farm.objects is not None else farm.chunking
-    job = accept(asked, new_id(), farm.local_root, farm.stream_hosts, chunking)
-    if job.parameters.chunk is not None and farm.objects is not None:
-        raise InvalidField("parameters.chunk", "needs media in a folder of the masters, not in an object store")
+    job = accept(asked, new_id(), farm.local_root, farm.stream_hosts, farm.chunking)
     if farm.objects is not None and find_scenario(job.scenario).ladder is not None:
         raise InvalidField("scenario", f"{job.scenario} makes a folder, and the media of this farm are objects")
     return job

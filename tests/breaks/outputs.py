@@ -34,7 +34,7 @@ OUTPUTS = [
     Break(
         "pieces stay when nobody needs them",
         "src/reelmill/master/attempt_cleaner.py",
-        "            await asyncio.to_thread(remove_chunk_folder, root, name)\n",
+        "            await self._remove_chunk_folder(name)\n",
         "            pass\n",
         ("tests/integration/farm/test_chunks.py", "-k", "removed"),
         "test_the_chunks_are_removed_when_nobody_needs_them",

@@ -21,7 +21,7 @@ FAULTS = [
     ),
     Break(
         "a worker ends nothing when its lease is over",
-        "src/reelmill/worker/agent.py",
+        "src/reelmill/worker/held.py",
         'log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)\n            self.task.cancel()',
         'log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)',
         ("tests/integration/farm/test_stopping_and_losing.py", "-k", "cannot_renew"),

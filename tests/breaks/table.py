@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.breaks.broken import Break
 from tests.breaks.faults import FAULTS
 from tests.breaks.fleet import FLEET
+from tests.breaks.losses import LOSSES
 from tests.breaks.outputs import OUTPUTS
 from tests.breaks.simulated import SIMULATED
 from tests.breaks.worker import WORKER
@@ -401,4 +402,4 @@ CHECKS = [
         "test_a_negative_limit_is_refused",
     ),
 ]
-BREAKS = [*FENCES, *LEASES, *ORDER, *BOOKS, *MASTERS, *CHECKS, *WORKER, *OUTPUTS, *FLEET, *FAULTS, *SIMULATED]
+BREAKS = [*FENCES, *LEASES, *ORDER, *BOOKS, *MASTERS, *CHECKS, *WORKER, *OUTPUTS, *LOSSES, *FLEET, *FAULTS, *SIMULATED]

@@ -60,7 +60,7 @@ async def test_an_old_database_is_upgraded_with_all_that_is_in_it(old: OldFarm) 
     for job in before["jobs"]:
         waits = job["status"] == "retrying" and not job["ready"]
         job |= {"parent_id": None, "chunk_plan": None, "chunks": 0, "chunks_left": 0}
-        job |= {"engine_used": None, "engine_reason": None, "stream": None}
+        job |= {"engine_used": None, "engine_reason": None, "stream": None, "lost_attempts": "[]"}
         job |= {"definition": None, "node_labels": "{}", "due_at": job["eligible_at"] if waits else None}
         job |= {} if job["ready"] else {"passed_over_at": None, "reserved_node": None}  # only what waits is passed over
     assert before == after

@@ -36,12 +36,14 @@ def show_job(job: JobArgument, output: FormatOption = Format.TABLE, master: Mast
         show_record(found, output)
         return
     result: dict[str, Any] = found.pop("result") or {}
+    lost: list[dict[str, Any]] = found.pop("lost_attempts", [])
     parts: dict[str, dict[str, Any]] = {
         "stream": found.pop("stream", None) or {},
         "parameters": found.pop("parameters"),
         "result.quality": result.pop("quality", None) or {},
         "result.stream": result.pop("stream", None) or {},
         "result": result,
+        "lost_attempt": {str(one["attempt"]): _describe_loss(one) for one in lost},
     }
     shown = {name: value for name, value in found.items() if value not in (None, {}, "")}
     for part, values in parts.items():
@@ -50,6 +52,14 @@ def show_job(job: JobArgument, output: FormatOption = Format.TABLE, master: Mast
     if found["status"] in _WAITING:
         shown["why"] = call_master(master, lambda client: client.get(job_path(job, "explain")))["summary"]
     show_record(shown, output)
+
+
+def _describe_loss(lost: dict[str, Any]) -> str:
+    """What an attempt used that came to nothing, and from where that is known."""
+    joules, cost = lost["energy_joules"], lost["cost"]
+    energy = "unmeasured" if joules is None else f"{joules} J ({lost['energy_source']})"
+    money = "" if cost is None else f", {cost} {lost['currency']} ({lost['cost_source']})"
+    return f"{lost['reason']} on {lost['node_name']}: {energy}{money}"
 
 
 @jobs_app.command("explain")

@@ -100,7 +100,8 @@ class AttemptReport(msgspec.Struct, frozen=True):
 
         event, log = self.event, self.log
         if isinstance(event, Fail):
-            event = Fail(msgspec.structs.replace(event.failure, message=kept(event.failure.message)))
+            failure = msgspec.structs.replace(event.failure, message=kept(event.failure.message))
+            event = msgspec.structs.replace(event, failure=failure)
         if log is not None:
             log = AttemptLog(kept(log.command), kept(log.text))
         return AttemptReport(self.key, self.node_id, event, log)

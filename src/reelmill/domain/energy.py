@@ -30,6 +30,23 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     cost_source: CostSource | None = None
     currency: str | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it has a number at all."""
+        return self.energy_joules is not None or self.cost is not None
+
+
+class LostAttempt(Spending, frozen=True, kw_only=True):
+    """An attempt that came to nothing, and what it used: nothing is known of one whose worker was lost.
+
+    ``reason`` is the code of its failure, or ``worker_lost``, ``canceled`` or ``returned``.
+    """
+
+    attempt: int
+    node_id: str | None
+    node_name: str | None
+    reason: str
+
 
 def spending(
     prices: Prices, joules: float | None, source: EnergySource | None, *, seconds: float, node_share: float

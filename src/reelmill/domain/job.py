@@ -8,7 +8,7 @@ import msgspec
 
 from reelmill.domain.capability import Needs
 from reelmill.domain.chunk import Chunk, ChunkPlan
-from reelmill.domain.energy import CostSource, EnergySource
+from reelmill.domain.energy import CostSource, EnergySource, LostAttempt, Spending
 from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
@@ -167,6 +167,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[OutputFile, ...] = ()
     renditions: tuple[Rendition, ...] = ()
 
+    @property
+    def spent(self) -> Spending:
+        """What the attempt used that made it."""
+        return Spending(**{name: getattr(self, name) for name in Spending.__struct_fields__})
+
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A checked request, ready to be stored."""
@@ -246,6 +251,8 @@ class Job(msgspec.Struct, frozen=True):
     """The engine that the node of the last attempt was told to use."""
     engine_reason: str | None = None
     """Why that one."""
+    lost_attempts: tuple[LostAttempt, ...] = ()
+    """Those that came to nothing, oldest first, and what they used."""
 
     @property
     def is_held(self) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from reelmill.domain.chunk import CHUNKS_PERCENT, CHUNKS_USELESS, Chunk, ChunkPlan
+from reelmill.domain.energy import Spending
 from reelmill.domain.failure import OUTPUT_LOST, WORKER_LOST, Failure
 from reelmill.domain.job import Job, Result, Status
 from reelmill.domain.retry import RetryPolicy
@@ -49,6 +50,7 @@ class Fail(msgspec.Struct, frozen=True, tag="fail"):
     """The attempt failed in a way that was understood."""
 
     failure: Failure
+    spent: Spending | None = None
 
 
 class Lose(msgspec.Struct, frozen=True, tag="lose"):
@@ -59,6 +61,7 @@ class Return(msgspec.Struct, frozen=True, tag="return"):
     """The attempt ends without a verdict on the job: a worker that stops, or a grant that never reached it."""
 
     why: str
+    spent: Spending | None = None
 
 
 class Split(msgspec.Struct, frozen=True, tag="split"):
@@ -183,10 +186,8 @@ def advance(job: Job, event: Event, now: float, policy: RetryPolicy, rng: random
         raise NotAllowed(job, event)
     if isinstance(event, Publish) and not settled:
         raise NotAllowed(job, event)
-    if isinstance(event, _OfChunks):
-        decision = _decide_chunks(job, event, now)
-    else:
-        decision = _decide(job, event, now, policy, rng)
+    is_of_chunks = isinstance(event, _OfChunks)
+    decision = _decide_chunks(job, event, now) if is_of_chunks else _decide(job, event, now, policy, rng)
     if decision.job.status not in allowed:  # a rule below contradicts the table: never store it
         raise AssertionError(f"{job.status} -> {decision.job.status} is not in the table for {event}")
     return decision

@@ -8,11 +8,10 @@ from datetime import datetime
 
 import msgspec
 
-from reelmill.domain.energy import EnergySource
 from reelmill.domain.job import TERMINAL
 from reelmill.launcher.answers import LaunchState
 from reelmill.launcher.client import MasterClient, path_of
-from reelmill.launcher.measured import MeasuredFigures, RanQuality
+from reelmill.launcher.measured import MeasuredFigures, RanQuality, RanSpending
 from reelmill.launcher.progress import Display
 from reelmill.launcher.sample import Sample
 
@@ -31,7 +30,7 @@ class RanParameters(msgspec.Struct, frozen=True):
     duration: float | None = None
 
 
-class RanResult(msgspec.Struct, frozen=True):
+class RanResult(RanSpending, frozen=True, kw_only=True):
     """What was verified, as far as figures need it; ``duration``, ``encode_seconds``, ``cpu_seconds`` in seconds."""
 
     size_bytes: int
@@ -39,10 +38,6 @@ class RanResult(msgspec.Struct, frozen=True):
     encode_seconds: float
     cpu_seconds: float
     quality: RanQuality | None = None
-    energy_joules: float | None = None
-    energy_source: EnergySource | None = None
-    cost: float | None = None
-    currency: str | None = None
 
 
 class RanJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +61,7 @@ class RanJob(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     error: str | None = None
     result: RanResult | None = None
+    lost_attempts: tuple[RanSpending, ...] = ()
 
 
 FIELDS = ",".join(RanJob.__struct_fields__)
@@ -169,6 +165,8 @@ class LaunchFigures:
             self.media_asked += job.parameters.duration
         self._add_times(job)
         self._add_work(job)
+        for lost in job.lost_attempts:
+            self.measured.lost.add(lost)
         if job.status in ("failed", "timed_out"):
             self._add_failure(job)
 
@@ -212,7 +210,7 @@ class LaunchFigures:
 
     def _add_measured(self, result: RanResult) -> None:
         self.measured.add_quality(result.quality)
-        self.measured.add_spending(result.energy_joules, result.energy_source, result.cost, result.currency)
+        self.measured.spent.add(result)
 
     def _node(self, name: str) -> NodeFigures:
         known = name if name in self.nodes or len(self.nodes) < _MOST_KINDS else _OTHER

@@ -30,15 +30,45 @@ class QualityFigures(msgspec.Struct, kw_only=True):
     worst: Sample = msgspec.field(default_factory=Sample)
 
 
+class RanSpending(msgspec.Struct, frozen=True):
+    """As `reelmill.domain.energy.Spending`, as far as figures need it."""
+
+    energy_joules: float | None = None
+    energy_source: EnergySource | None = None
+    cost: float | None = None
+    currency: str | None = None
+
+
+class SpendingFigures:
+    """Adds up what jobs, or attempts, used; what nobody knows of one counts as nothing and is counted."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.joules = 0.0
+        self.energy_known = Counter[EnergySource]()
+        self.cost = defaultdict[str, float](float)
+        self.cost_known = 0
+
+    def add(self, spent: RanSpending) -> None:
+        """Take what one used."""
+        self.total += 1
+        if spent.energy_joules is not None and spent.energy_source is not None:
+            self.joules += spent.energy_joules
+            self.energy_known[spent.energy_source] += 1
+        if spent.cost is not None and spent.currency is not None:
+            self.cost[spent.currency] += spent.cost
+            self.cost_known += 1
+
+
 class MeasuredFigures:
-    """Adds up what the results of a launch say; what they do not say counts as nothing and is counted."""
+    """Adds up what the results of a launch say, and apart from it what came to nothing."""
 
     def __init__(self) -> None:
         self.quality: dict[Metric, QualityFigures] = {}
-        self.joules = 0.0
-        self.energy_jobs = Counter[EnergySource]()
-        self.cost = defaultdict[str, float](float)
-        self.cost_jobs = 0
+        self.spent = SpendingFigures()
+        """Of completed jobs, by the attempt that made the output."""
+        self.lost = SpendingFigures()
+        """Of attempts that came to nothing, whatever became of their jobs."""
 
     def add_quality(self, found: RanQuality | None) -> None:
         """Take what one output was measured to be."""
@@ -51,14 +81,3 @@ class MeasuredFigures:
         figures.mean.add(found.mean)
         figures.p5.add(found.p5)
         figures.worst.add(found.worst)
-
-    def add_spending(
-        self, joules: float | None, source: EnergySource | None, cost: float | None, currency: str | None
-    ) -> None:
-        """Take what one completed job used."""
-        if joules is not None and source is not None:
-            self.joules += joules
-            self.energy_jobs[source] += 1
-        if cost is not None and currency is not None:
-            self.cost[currency] += cost
-            self.cost_jobs += 1

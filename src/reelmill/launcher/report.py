@@ -11,7 +11,7 @@ import msgspec
 
 from reelmill.domain.quality import Metric
 from reelmill.launcher.figures import FailureKind, LaunchFigures, NodeFigures, ScenarioFigures
-from reelmill.launcher.measured import MeasuredFigures, QualityFigures
+from reelmill.launcher.measured import QualityFigures, SpendingFigures
 from reelmill.launcher.sample import Sample
 from reelmill.launcher.threshold import Threshold, Verdict, judge
 
@@ -99,6 +99,17 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
     cost_jobs: int
 
 
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """What attempts used that came to nothing, as far as it is known; of ``unmeasured`` neither energy nor model is."""
+
+    attempts: int
+    unmeasured: int
+    energy_joules: float | None
+    energy_attempts: dict[str, int]
+    cost: dict[str, float]
+    cost_attempts: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All there is to say of a launch. Times in seconds, moments in RFC 3339, sizes in bytes.
 
@@ -130,6 +141,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     submit_latency: Spread | None
     quality: list[QualityReport]
     spent: Spent
+    lost: Lost
     throughput: Throughput | None
     wait_histogram: Histogram | None
     run_histogram: Histogram | None
@@ -178,7 +190,8 @@ def make_report(
         speed=spread(figures.speed),
         submit_latency=spread(figures.submit.latency) if figures.submit and figures.submit.latency else None,
         quality=[_quality(one) for one in figures.measured.quality.values()],
-        spent=_spent(figures.measured),
+        spent=_spent(figures.measured.spent),
+        lost=_lost(figures.measured.lost),
         throughput=_throughput(figures),
         wait_histogram=histogram(figures.queue_wait),
         run_histogram=histogram(figures.run_time),
@@ -217,13 +230,36 @@ def _quality(one: QualityFigures) -> QualityReport:
     )
 
 
-def _spent(measured: MeasuredFigures) -> Spent:
+def _spent(spent: SpendingFigures) -> Spent:
     return Spent(
-        energy_joules=round(measured.joules, 3) if measured.energy_jobs else None,
-        energy_jobs=_by_number(Counter({str(source): n for source, n in measured.energy_jobs.items()})),
-        cost={currency: round(cost, 6) for currency, cost in measured.cost.items()},
-        cost_jobs=measured.cost_jobs,
+        energy_joules=_joules(spent),
+        energy_jobs=_by_source(spent),
+        cost=_cost(spent),
+        cost_jobs=spent.cost_known,
     )
+
+
+def _lost(lost: SpendingFigures) -> Lost:
+    return Lost(
+        attempts=lost.total,
+        unmeasured=lost.total - lost.energy_known.total(),
+        energy_joules=_joules(lost),
+        energy_attempts=_by_source(lost),
+        cost=_cost(lost),
+        cost_attempts=lost.cost_known,
+    )
+
+
+def _joules(spent: SpendingFigures) -> float | None:
+    return round(spent.joules, 3) if spent.energy_known else None
+
+
+def _by_source(spent: SpendingFigures) -> dict[str, int]:
+    return _by_number(Counter({str(source): n for source, n in spent.energy_known.items()}))
+
+
+def _cost(spent: SpendingFigures) -> dict[str, float]:
+    return {currency: round(cost, 6) for currency, cost in spent.cost.items()}
 
 
 def _scenario(one: ScenarioFigures) -> ScenarioReport:

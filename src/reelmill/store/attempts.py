@@ -14,6 +14,7 @@ from reelmill.domain.attempt import AttemptKey, AttemptLog, AttemptReport, BeatA
 from reelmill.domain.chunk import parent_of
 from reelmill.domain.job import Job
 from reelmill.domain.lifecycle import Fail, Lose, NotAllowed, Publish, Return, Settle, Split, Start, kept_result
+from reelmill.domain.loss import with_late_word
 from reelmill.domain.node import NodeInfo
 from reelmill.store.bulk import BulkSelect, BulkStatement
 from reelmill.store.chunks import insert_chunks
@@ -88,6 +89,10 @@ _HOLD_OF = select(jobs.c.id, jobs.c.attempt, jobs.c.lease_until).where(jobs.c.id
 _KEEP_LOG = text(  # the first log of an attempt is the one that tells what happened
     "INSERT INTO logs (sequence_number, attempt, node_name, command, text) "
     "VALUES (:sequence_number, :attempt, :node_name, :command, :text) ON CONFLICT (sequence_number, attempt) DO NOTHING"
+)
+_TELL_SPENT = BulkStatement(
+    "UPDATE jobs SET lost_attempts = new.told FROM {new} WHERE jobs.sequence_number = new.fence_sequence",
+    {"fence_sequence": jobs.c.sequence_number.type, "told": jobs.c.lost_attempts.type},
 )
 _EXPIRED = (
     select(jobs.c.sequence_number)
@@ -170,6 +175,7 @@ def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]
     changes = Changes(loaded)
     verdicts = [_apply(changes, said, rules) for said in reports]
     changes.write(tx)
+    _hear_late_words(tx, changes, reports)
     for before in loaded:
         after = changes.now[before.id]
         if after.chunk_plan is not None and before.chunk_plan is None:
@@ -182,6 +188,23 @@ def report(tx: Tx, reports: Sequence[AttemptReport], rules: Rules) -> list[bool]
     if logs:
         tx.execute(_KEEP_LOG, logs)
     return [verdict.counts for verdict in verdicts]
+
+
+def _hear_late_words(tx: Tx, changes: Changes, reports: Sequence[AttemptReport]) -> None:
+    """Keep what attempts used that had come to nothing before their workers said it; of the job nothing else changes.
+
+    Not by `Changes`: that would begin the wait of a job anew that waits, and no step of its history is to be told.
+    """
+    told: dict[int, Job] = {}
+    for said in reports:
+        job = changes.now.get(said.key.job_id)
+        if job is not None:
+            job = told.get(job.sequence_number, job)
+            after = with_late_word(job, said.key.attempt, said.node_id, said.event)
+            if after is not job and after != job:
+                told[job.sequence_number] = after
+    if told:
+        _TELL_SPENT.run(tx, [(n, stored_value("lost_attempts", told[n].lost_attempts)) for n in sorted(told)])
 
 
 def _with_parents(job_ids: AbstractSet[str]) -> list[str]:

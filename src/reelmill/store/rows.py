@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import select
 
 from reelmill.domain.chunk import ChunkPlan
+from reelmill.domain.energy import LostAttempt
 from reelmill.domain.job import Job, NewJob, Parameters, Result, order_rank
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.stream import StreamProgress
@@ -24,6 +25,7 @@ _confidence = msgspec.json.Decoder(str | int | float)
 _stream = msgspec.json.Decoder(StreamProgress)
 _result = msgspec.json.Decoder(Result)
 _chunk_plan = msgspec.json.Decoder(ChunkPlan)
+_lost_attempts = msgspec.json.Decoder(tuple[LostAttempt, ...])
 read_definition = msgspec.json.Decoder(Scenario).decode
 _DECODERS = {
     JOB_FIELDS.index("parameters"): read_parameters,
@@ -34,6 +36,7 @@ _DECODERS = {
     JOB_FIELDS.index("stream"): _stream.decode,
     JOB_FIELDS.index("result"): _result.decode,
     JOB_FIELDS.index("chunk_plan"): _chunk_plan.decode,
+    JOB_FIELDS.index("lost_attempts"): _lost_attempts.decode,
 }
 
 JSON_FIELDS = frozenset(JOB_FIELDS[index] for index in _DECODERS)

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0012", "0008", "0009", "0010", "0013")
 """Every migration, oldest first."""
 
 REVISION = REVISIONS[-1]
@@ -110,6 +110,7 @@ jobs = Table(
     Column("chunks_left", Integer, nullable=False, server_default="0"),
     Column("engine_used", Text),
     Column("engine_reason", Text),
+    Column("lost_attempts", Text, nullable=False, server_default="[]"),
     # What only the store knows: how to find the job again.
     Column("idempotency_key", Text),
     Column("fingerprint", Text),

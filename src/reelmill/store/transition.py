@@ -16,6 +16,7 @@ from reelmill.domain.chunk import chunk_id
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import Cancel, ChunkDone, ChunkFailed, Event, NotAllowed, advance
+from reelmill.domain.loss import with_loss
 from reelmill.domain.retry import RetryPolicy
 from reelmill.store.bulk import BulkInsert, BulkSelect, BulkStatement
 from reelmill.store.counts import CountChange, CountKey, change_counts
@@ -64,6 +65,7 @@ class Changes:
         self._rules = rules
         job = self.now[job_id]
         after, reason = advance(job, event, rules.now, rules.policy, rules.rng)
+        after = with_loss(job, event, after)
         self.now[job_id] = after
         self._history.append(
             (job.sequence_number, rules.now, job.status, after.status, after.attempt, after.node_name, reason)

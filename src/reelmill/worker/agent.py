@@ -40,6 +40,7 @@ from reelmill.worker.attempt import Attempt, Workshop
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.depot import Depot
 from reelmill.worker.health import Health, find_trouble
+from reelmill.worker.held import Held
 from reelmill.worker.inventory import Inventory
 from reelmill.worker.live import LIVE_SECONDS, LiveWords
 from reelmill.worker.place_trial import try_place
@@ -111,7 +112,7 @@ class Worker(Service):
         self._asking: asyncio.Future[list[Grant] | None] | None = None
         """The claim that a master may keep open."""
         self._tells_room = False
-        self._held: dict[AttemptKey, _Held] = {}
+        self._held: dict[AttemptKey, Held] = {}
         self._errands: dict[Hashable, asyncio.Task[None]] = {}
         self._room = asyncio.Event()
         self._draining = False
@@ -181,7 +182,7 @@ class Worker(Service):
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
         for one in held:
-            self._return(one.attempt.grant.key)
+            self._return(one.attempt)
         was_known, self._claims = self._claims is not None, None
         await stop_all(self._cleaning, self._health, self._telling, self._beats, self._reporter, self._probe)
         await self._depot.close()
@@ -191,18 +192,19 @@ class Worker(Service):
             await subscription.close()
         self._subscriptions = []
 
-    def _return(self, key: AttemptKey) -> None:
-        self._reporter.send(AttemptReport(key, self.node.id, Return("its worker was stopped")))
+    def _return(self, attempt: Attempt, why: str = "its worker was stopped") -> None:
+        event = Return(why, attempt.account.spent())
+        self._reporter.send(AttemptReport(attempt.grant.key, self.node.id, event))
 
     def _give_back_paused(self) -> None:
         for key, held in self._held.items():
             if held.attempt.is_paused and key not in self._errands:
                 self._run_errand(key, self._give_back(held))
 
-    async def _give_back(self, held: _Held) -> None:
+    async def _give_back(self, held: Held) -> None:
         held.task.cancel()
         await asyncio.wait({held.task})
-        self._return(held.attempt.grant.key)
+        self._return(held.attempt)
 
     async def _take_no_more(self) -> None:
         self._draining = True
@@ -273,7 +275,7 @@ class Worker(Service):
         attempt = self._make_attempt(grant, self._workshop, self._take_room)
         self._free -= grant.units
         self._live += grant.units if grant.live else 0
-        held = _Held(attempt, asyncio.create_task(attempt.run(), name=f"job {grant.key.job_id}"))
+        held = Held(attempt, asyncio.create_task(attempt.run(), name=f"job {grant.key.job_id}"))
         self._held[grant.key] = held
         # The lease runs since the master gave it, a moment ago; the next beat sets the fence by its own clock.
         held.fence(asyncio.get_running_loop().time() + grant.lease_seconds * _FENCE_SHARE)
@@ -326,14 +328,23 @@ class Worker(Service):
         else:
             self._let_stand(held, order.what == "pause")
 
-    def _drop(self, held: _Held) -> None:
+    def _drop(self, held: Held) -> None:
         # An attempt that has said its last word hears from the store what that was worth.
         if not held.attempt.awaits_verdict:
             key = held.attempt.grant.key
             log.info("attempt_dropped", job=key.job_id, attempt=key.attempt)
             held.task.cancel()
+            if key not in self._errands:
+                self._run_errand(key, self._say_what_was_used(held))
 
-    def _let_stand(self, held: _Held, paused: bool) -> None:
+    async def _say_what_was_used(self, held: Held) -> None:
+        """Of an attempt that the store took away: the word gives nothing back, and is heard for its figures only."""
+        await asyncio.wait({held.task})
+        spent = held.attempt.account.spent()
+        if spent is not None and spent.is_known:
+            self._return(held.attempt, "was taken away")
+
+    def _let_stand(self, held: Held, paused: bool) -> None:
         if paused:
             held.attempt.pause()
         else:
@@ -387,30 +398,3 @@ class Worker(Service):
 
 async def _say_yes(_nothing: None) -> bool:
     return True
-
-
-class _Held:
-    """An attempt under way, and the moment at which its own worker ends it unless its lease was renewed."""
-
-    def __init__(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
-        self.attempt = attempt
-        self.task = task
-        self.ordered_at = 0.0
-        """When a master last sent an order about it (on the loop's clock)."""
-        self._fence: asyncio.TimerHandle | None = None
-
-    def fence(self, when: float) -> None:
-        """Set, or move, that moment (on the loop's clock)."""
-        self.unfence()
-        self._fence = asyncio.get_running_loop().call_at(when, self._end)
-
-    def unfence(self) -> None:
-        """The attempt is over."""
-        if self._fence is not None:
-            self._fence.cancel()
-
-    def _end(self) -> None:
-        if not self.attempt.awaits_verdict:  # what was reported already is judged by the store
-            key = self.attempt.grant.key
-            log.warning("lease_not_renewed", job=key.job_id, attempt=key.attempt)
-            self.task.cancel()

@@ -37,7 +37,7 @@ from reelmill.worker.chunks import (
 from reelmill.worker.confinement import UNLIMITED, EngineLimits
 from reelmill.worker.decode import decode_whole
 from reelmill.worker.depot import Depot
-from reelmill.worker.energy import Mark, Meter
+from reelmill.worker.energy import Account, Meter
 from reelmill.worker.engine_output import FreshLines
 from reelmill.worker.engines.engine import EncodePlan, Engine, Reading, follow, make_plan, passes_of, without_standstill
 from reelmill.worker.fallback import blame_device, describe_fallback, lets_another_try, ways_to_encode
@@ -84,7 +84,7 @@ class Attempt:
         self.awaits_verdict = False
         """True once the engine has ended and its outcome was reported: from then on only the store's word counts."""
         self._workshop = workshop
-        self._meter = meter
+        self.account = Account(meter, grant.units)
         self.has_failed = False
         self._on_room = on_room
         self._has_room = True
@@ -155,14 +155,14 @@ class Attempt:
             return
         if self.grant.chunk_plan is not None:
             plan = await gather(self.grant, plan, self.grant.chunk_plan, depot, self._workshop.probe)
-        mark = None if self._meter is None else self._meter.mark()
-        await self._publish(plan, await self._encode(plan, target), target, mark)
+        self.account.begin()
+        await self._publish(plan, await self._encode(plan, target), target)
 
-    async def _publish(self, plan: EncodePlan, result: Result, target: str, mark: Mark | None) -> None:
+    async def _publish(self, plan: EncodePlan, result: Result, target: str) -> None:
         """Let the verified output count, with what else was asked to be looked at."""
         depot, key, parameters = self._workshop.depot, self.grant.key, self.grant.parameters
         result = msgspec.structs.replace(result, quality=await self._measure(plan))
-        result = self._account(result, mark)
+        result = self._with_spent(result)
         self.free_room()
         assert result.sha256 is not None
         await depot.deliver(key, plan.output_path, result.sha256, result.size_bytes)
@@ -270,20 +270,17 @@ class Attempt:
             hang_seconds=max(self._workshop.hang_seconds, least_hang_seconds),
             timeout=limit,
             confinement=self._workshop.engine_limits.of(self.grant.units),
+            on_end=self.account.add,
         )
         if self._is_paused:
             process.pause()
         return process
 
-    def _account(self, result: Result, mark: Mark | None) -> Result:
-        """The result with what the encode and the measurement used since the mark; of a join, its chunks say theirs."""
-        if self._meter is None or mark is None or self.grant.chunk_plan is not None:
+    def _with_spent(self, result: Result) -> Result:
+        """The result with what all its engines used; of a join, its chunks say theirs."""
+        spent = self.account.spent()
+        if spent is None or self.grant.chunk_plan is not None:
             return result
-        cpu_seconds, seconds = result.cpu_seconds, result.encode_seconds
-        if result.quality is not None:
-            cpu_seconds += result.quality.cpu_seconds or 0.0
-            seconds += result.quality.seconds or 0.0
-        spent = self._meter.spent(mark, cpu_seconds=cpu_seconds, seconds=seconds, units=self.grant.units)
         return msgspec.structs.replace(result, **msgspec.structs.asdict(spent))
 
     async def _decode(self, plan: EncodePlan) -> None:
@@ -318,8 +315,7 @@ class Attempt:
     def _note(self, reading: Reading) -> None:
         # 100 % is said by the store when the output was verified, not by the engine.
         percent = min(99.0, round(percent_of(self.grant, reading.percent), 1))
-        if self._meter is not None:
-            self._meter.keep_up()
+        self.account.keep_up()
         if self._is_paused:  # the last words of an engine that stands still
             self.progress = Progress(self.grant.key, percent)
             return
@@ -383,6 +379,8 @@ class Attempt:
         """Report what came of the attempt, and wait for the verdict."""
         self.awaits_verdict = True
         self.has_failed = isinstance(event, Fail)
+        if isinstance(event, Fail):
+            event = msgspec.structs.replace(event, spent=self.account.spent())
         return await self._send(event)
 
     def free_room(self) -> None:

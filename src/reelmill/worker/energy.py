@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from reelmill.domain.energy import EnergySource, Prices, Spending, spending
+from reelmill.worker.process import Exit
 
 POWERCAP = Path("/sys/class/powercap")
 PROC_STAT = Path("/proc/stat")
@@ -117,3 +118,34 @@ class Meter:
             share = min(1.0, cpu_seconds / ((now.busy or 0.0) - (since.busy or 0.0)))
             return ((now.joules or 0.0) - (since.joules or 0.0)) * share, "rapl"
         return (None, None) if self._watts is None else (self._watts * cpu_seconds, "model")
+
+
+class Account:
+    """What one attempt that holds ``units`` uses, over all engines that it runs; nothing is known without a meter."""
+
+    def __init__(self, meter: Meter | None, units: int) -> None:
+        self._meter = meter
+        self._units = units
+        self._since: Mark | None = None
+        self._cpu_seconds = 0.0
+        self._seconds = 0.0
+
+    def begin(self) -> None:
+        """The first engine is about to start."""
+        self._since = None if self._meter is None else self._meter.mark()
+
+    def add(self, ended: Exit) -> None:
+        """One of its engines ended, however that was."""
+        self._cpu_seconds += ended.cpu_seconds
+        self._seconds += ended.wall_seconds
+
+    def keep_up(self) -> None:
+        """As `Meter.keep_up`."""
+        if self._meter is not None:
+            self._meter.keep_up()
+
+    def spent(self) -> Spending | None:
+        """What was used until now; None when there is no meter, or no engine ran."""
+        if self._meter is None or self._since is None:
+            return None
+        return self._meter.spent(self._since, cpu_seconds=self._cpu_seconds, seconds=self._seconds, units=self._units)

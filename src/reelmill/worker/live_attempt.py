@@ -55,8 +55,8 @@ class LiveAttempt(Attempt):
         folder = await self._workshop.depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
         plan = as_sent(make_plan(self.grant, source, input_path, folder / "stream.mkv"))
-        mark = None if self._meter is None else self._meter.mark()
-        result = self._account(await self._send_stream(plan, parameters.rtmp_url or ""), mark)
+        self.account.begin()
+        result = self._with_spent(await self._send_stream(plan, parameters.rtmp_url or ""))
         self.free_room()
         await self._conclude(Settle(result))
 
@@ -119,7 +119,7 @@ class LiveAttempt(Attempt):
     async def _conclude(self, event: Report) -> bool:
         if isinstance(event, Fail):
             shown = self._hide(event.failure.message)
-            event = Fail(msgspec.structs.replace(event.failure, message=shown))
+            event = msgspec.structs.replace(event, failure=msgspec.structs.replace(event.failure, message=shown))
         return await super()._conclude(event)
 
     def _hide(self, text: str) -> str:

@@ -145,7 +145,7 @@ MakeProcess = Callable[[list[str], Callable[[str], bool]], "EngineProcess"]
 class EngineProcess:
     """One run of an engine. ``on_line`` gets each line of stdout and returns whether the engine got further by it;
     GaveUp from it gives the engine a moment to end. ``on_words`` gets stderr as it comes and
-    returns what of it is kept.
+    returns what of it is kept. ``on_end`` hears how it ended, also when nobody waits for that any more.
 
     ``hang_seconds`` without getting further, or ``timeout`` seconds in all, end the run; the time between `pause` and
     `resume` counts for neither. It takes no more than ``confinement`` lets it. An object runs once.
@@ -161,6 +161,7 @@ class EngineProcess:
         hang_seconds: float = HANG_SECONDS,
         timeout: float | None = None,
         confinement: Confinement = ONLY_THE_USUAL,
+        on_end: Callable[[Exit], None] = lambda ended: None,
     ) -> None:
         self._argv = list(argv)
         self._on_line = on_line
@@ -169,6 +170,7 @@ class EngineProcess:
         self._hang_seconds = hang_seconds
         self._timeout = timeout
         self._confinement = confinement
+        self._on_end = on_end
         self._popen: subprocess.Popen[bytes] | None = None
         self._clock = RunClock()
         self._ending: Ending = "exited"
@@ -241,9 +243,11 @@ class EngineProcess:
             code, cpu_seconds = self._reap(popen)
             for pipe in pipes:
                 pipe.transport.close()
+        ended = Exit(code, errors.text(), cpu_seconds, self._clock.seconds() - started, self._ending)
+        self._on_end(ended)
         if self._broken is not None:
             raise self._broken
-        return Exit(code, errors.text(), cpu_seconds, self._clock.seconds() - started, self._ending)
+        return ended
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         program = self._argv[0]

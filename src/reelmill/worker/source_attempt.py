@@ -25,7 +25,7 @@ from reelmill.domain.stream_url import without_key
 from reelmill.media.failed import AttemptFailed
 from reelmill.media.publish import attempt_output
 from reelmill.worker.attempt import Attempt, Workshop, output_of, time_limit
-from reelmill.worker.energy import Mark, Meter
+from reelmill.worker.energy import Meter
 from reelmill.worker.engine_output import BoundedText
 from reelmill.worker.engines.engine import EncodePlan, ProgressState, Reading, hear_progress, make_plan
 from reelmill.worker.engines.ffmpeg import FfmpegEngine
@@ -119,14 +119,14 @@ class SourceAttempt(LiveAttempt):
         engine = self._streamer()
         self._engine = engine
         plan = _plan(self.grant, self._url, folder / "output")
-        mark = None if self._meter is None else self._meter.mark()
+        self.account.begin()
         self._announce_start()
         if parameters.is_streamed:
-            await self._send_on(engine, as_sent(plan), parameters.rtmp_url or "", mark)
+            await self._send_on(engine, as_sent(plan), parameters.rtmp_url or "")
         else:
-            await self._record(engine, plan, mark)
+            await self._record(engine, plan)
 
-    async def _send_on(self, engine: FfmpegEngine, plan: EncodePlan, url: str, mark: Mark | None) -> None:
+    async def _send_on(self, engine: FfmpegEngine, plan: EncodePlan, url: str) -> None:
         runs = await self._follow(engine, plan, lambda part: stream_command(engine, part, url))
         self._watch = runs[-1].watch
         self._check_connection(url)
@@ -141,11 +141,11 @@ class SourceAttempt(LiveAttempt):
             stream=self._with_breaks(self._before),
             received=self._source.received(self._end),
         )
-        result = self._account(result, mark)
+        result = self._with_spent(result)
         self.free_room()
         await self._conclude(Settle(result))
 
-    async def _record(self, engine: FfmpegEngine, plan: EncodePlan, mark: Mark | None) -> None:
+    async def _record(self, engine: FfmpegEngine, plan: EncodePlan) -> None:
         target = output_of(self.grant.parameters)
         runs = await self._follow(engine, plan, lambda part: record_command(engine, part))
         ended = _whole(runs)
@@ -162,7 +162,7 @@ class SourceAttempt(LiveAttempt):
         ended = ended.then(await self._join(engine, plan, [piece.plan.output_path for piece in pieces]))
         if self._needs_no_more_room:
             self.free_room()
-        await self._publish(plan, await self._verify(plan, ended, target), target, mark)
+        await self._publish(plan, await self._verify(plan, ended, target), target)
 
     async def _recordings(self, runs: list[_Run]) -> list[_Recording]:
         """Those that can be read, at least one: an engine that was killed may leave what nobody reads."""

@@ -13,6 +13,7 @@ import pytest
 
 from reelmill.errors import InvalidField
 from reelmill.launcher.figures import MOST_EXAMPLES, LaunchFigures, RanJob, RanParameters, RanResult
+from reelmill.launcher.measured import RanSpending
 from reelmill.launcher.report import Report, Subject, encode_report, histogram, make_report, spread, step_of
 from reelmill.launcher.report_html import encode_html
 from reelmill.launcher.report_junit import encode_junit
@@ -219,3 +220,21 @@ def test_energy_and_cost_are_totals_of_what_is_known() -> None:
     assert (10.0, {"rapl": 1, "model": 1}) == (found.energy_joules, found.energy_jobs)
     assert ({"EUR": 0.75}, 2) == (found.cost, found.cost_jobs)
     assert (None, {}) == (report(spent(1)).spent.energy_joules, report(spent(1)).spent.cost)
+
+
+def test_what_came_to_nothing_is_told_apart_from_what_was_completed() -> None:
+    """Also of a job that completed in the end; attempts of which nothing is known are counted, and add no number."""
+    known = RanSpending(2.5, "model", 0.5, "EUR")
+    times: dict[str, Any] = {"size_bytes": 1, "duration": 1, "encode_seconds": 1, "cpu_seconds": 1}
+    completed = RanResult(**times, energy_joules=7, energy_source="rapl")
+    found = report(
+        ran(1, result=completed, lost_attempts=(known, RanSpending())),
+        ran(2, status="failed", lost_attempts=(known,)),
+        ran(3, status="canceled"),
+    )
+    assert (7.0, {"rapl": 1}, {}) == (found.spent.energy_joules, found.spent.energy_jobs, found.spent.cost)
+    lost = found.lost
+    assert (3, 1, 5.0, {"model": 2}) == (lost.attempts, lost.unmeasured, lost.energy_joules, lost.energy_attempts)
+    assert ({"EUR": 1.0}, 2) == (lost.cost, lost.cost_attempts)
+    nothing = report(ran(1, lost_attempts=(RanSpending(),))).lost
+    assert (1, 1, None, {}) == (nothing.attempts, nothing.unmeasured, nothing.energy_joules, nothing.cost)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from reelmill.domain.capability import Capabilities
+from reelmill.domain.energy import LostAttempt
 from reelmill.domain.explanation import Outlook
 from reelmill.domain.failure import Failure
 from reelmill.domain.job import Job, Parameters, Result
@@ -80,6 +81,7 @@ class JobAnswer(msgspec.Struct, frozen=True):
     chunks_left: int
     engine_used: str | None
     engine_reason: str | None
+    lost_attempts: tuple[LostAttempt, ...]
     blocked: str | msgspec.UnsetType | None = msgspec.UNSET
 
 

@@ -7,9 +7,15 @@ from tests.breaks.broken import Break
 _CONTRACT = ("tests/contract/test_store_loss_contract.py", "-k", "sqlite-memory")
 _FARM = ("tests/integration/farm/test_energy.py", "-k", "come_to_nothing")
 
+_CARDS = ("tests/unit/worker/test_card_energy.py",)
+
 
 def _loss(name: str, old: str, new: str, caught_by: str) -> Break:
     return Break(name, "src/reelmill/domain/loss.py", old, new, _CONTRACT, caught_by)
+
+
+def _card(name: str, old: str, new: str, caught_by: str) -> Break:
+    return Break(name, "src/reelmill/worker/card_energy.py", old, new, _CARDS, caught_by)
 
 
 LOSSES = [
@@ -84,5 +90,53 @@ LOSSES = [
         "            self.measured.spent.add(lost)\n",
         ("tests/unit/launcher/test_report.py",),
         "test_what_came_to_nothing_is_told_apart_from_what_was_completed",
+    ),
+    _card(
+        "a driver that fails ends the attempt",
+        "except self._nvml.NVMLError as error:",
+        "except KeyError as error:",
+        "test_a_driver_that_fails_leaves_no_number_and_hurts_nobody",
+    ),
+    _card(
+        "a counter of a card may begin anew",
+        "if min(used) < 0:",
+        "if False:",
+        "test_a_counter_that_begins_anew_leaves_no_number",
+    ),
+    _card(
+        "after a failure of the driver cards are counted as before",
+        "        self._handles = []\n",
+        "        pass\n",
+        "test_a_driver_that_fails_leaves_no_number_and_hurts_nobody",
+    ),
+    _card(
+        "attempts on one card each have all its energy",
+        "sum(used) / 1000 / self._working",
+        "sum(used) / 1000",
+        "test_attempts_that_encode_at_a_time_share_what_was_used_then",
+    ),
+    _card(
+        "a card without a counter uses nothing",
+        "except nvml.NVMLError as error:  # no driver, no card, or one that is too old to count\n"
+        "            self._give_up(str(error))",
+        "except nvml.NVMLError:\n            self._handles = self._handles[:1]",
+        "test_what_is_not_counted_is_not_measured",
+    ),
+    Break(
+        "software has the energy of cards",
+        "src/reelmill/worker/energy.py",
+        'if self._meter is None or device_family(encoder) != "nvenc":',
+        "if self._meter is None:",
+        _CARDS,
+        "test_only_who_encodes_on_a_card_has_its_energy",
+    ),
+    Break(
+        "energy that nobody measured costs nothing",
+        "src/reelmill/domain/energy.py",
+        "joules is not None and cards.joules is not None:\n"
+        "        cost, cost_source = prices.per_kwh * (joules + cards.joules)",
+        "joules is not None:\n        cost, cost_source = prices.per_kwh * (joules + (cards.joules or 0))",
+        _CARDS,
+        "test_the_cost_of_energy_is_unknown_when_a_part_of_it_is",
     ),
 ]

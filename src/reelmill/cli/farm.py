@@ -20,6 +20,7 @@ from reelmill.settings import Settings
 from reelmill.store.protocol import Store
 from reelmill.store.sqlite import SqliteStore
 from reelmill.worker.agent import Worker
+from reelmill.worker.card_energy import Cards, find_nvml
 from reelmill.worker.confinement import EngineLimits
 from reelmill.worker.depot import Depot, SharedFolder
 from reelmill.worker.energy import Meter
@@ -94,7 +95,8 @@ def make_depot(settings: Settings, bus: Bus, media: Path | None) -> Depot:
 
 def make_worker(settings: Settings, inventory: Inventory, bus: Bus, depot: Depot, node_id: str | None = None) -> Worker:
     """The worker that the settings describe, not started yet; with an id of its own unless one is given."""
-    meter = Meter(settings.prices, settings.watts_per_core, node_units=inventory.capabilities.units)
+    units, cards = inventory.capabilities.units, Cards(find_nvml())
+    meter = Meter(settings.prices, settings.watts_per_core, node_units=units, cards=cards)
     return Worker(
         bus,
         inventory,

@@ -59,7 +59,8 @@ def _describe_loss(lost: dict[str, Any]) -> str:
     joules, cost = lost["energy_joules"], lost["cost"]
     energy = "unmeasured" if joules is None else f"{joules} J ({lost['energy_source']})"
     money = "" if cost is None else f", {cost} {lost['currency']} ({lost['cost_source']})"
-    return f"{lost['reason']} on {lost['node_name']}: {energy}{money}"
+    card = "" if lost["gpu_joules"] is None else f", {lost['gpu_joules']} J of graphics cards ({lost['gpu_source']})"
+    return f"{lost['reason']} on {lost['node_name']}: {energy}{card}{money}"
 
 
 @jobs_app.command("explain")

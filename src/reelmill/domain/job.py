@@ -8,7 +8,7 @@ import msgspec
 
 from reelmill.domain.capability import Needs
 from reelmill.domain.chunk import Chunk, ChunkPlan
-from reelmill.domain.energy import CostSource, EnergySource, LostAttempt, Spending
+from reelmill.domain.energy import CardSource, CostSource, EnergySource, LostAttempt, Spending
 from reelmill.domain.failure import FailureReason
 from reelmill.domain.quality import Metric, Quality
 from reelmill.domain.scenario import Scenario
@@ -154,6 +154,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """None when nobody asked for it."""
     energy_joules: float | None = None
     energy_source: EnergySource | None = None
+    gpu_joules: float | None = None
+    gpu_source: CardSource | None = None
     cost: float | None = None
     cost_source: CostSource | None = None
     currency: str | None = None

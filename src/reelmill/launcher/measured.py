@@ -35,6 +35,7 @@ class RanSpending(msgspec.Struct, frozen=True):
 
     energy_joules: float | None = None
     energy_source: EnergySource | None = None
+    gpu_joules: float | None = None
     cost: float | None = None
     currency: str | None = None
 
@@ -46,6 +47,8 @@ class SpendingFigures:
         self.total = 0
         self.joules = 0.0
         self.energy_known = Counter[EnergySource]()
+        self.gpu_joules = 0.0
+        self.gpu_known = 0
         self.cost = defaultdict[str, float](float)
         self.cost_known = 0
 
@@ -55,6 +58,9 @@ class SpendingFigures:
         if spent.energy_joules is not None and spent.energy_source is not None:
             self.joules += spent.energy_joules
             self.energy_known[spent.energy_source] += 1
+        if spent.gpu_joules is not None:
+            self.gpu_joules += spent.gpu_joules
+            self.gpu_known += 1
         if spent.cost is not None and spent.currency is not None:
             self.cost[spent.currency] += spent.cost
             self.cost_known += 1

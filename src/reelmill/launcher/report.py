@@ -95,6 +95,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
     energy_joules: float | None
     energy_jobs: dict[str, int]
+    gpu_joules: float | None
+    gpu_jobs: int
     cost: dict[str, float]
     cost_jobs: int
 
@@ -106,6 +108,8 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     unmeasured: int
     energy_joules: float | None
     energy_attempts: dict[str, int]
+    gpu_joules: float | None
+    gpu_attempts: int
     cost: dict[str, float]
     cost_attempts: int
 
@@ -234,6 +238,8 @@ def _spent(spent: SpendingFigures) -> Spent:
     return Spent(
         energy_joules=_joules(spent),
         energy_jobs=_by_source(spent),
+        gpu_joules=_gpu_joules(spent),
+        gpu_jobs=spent.gpu_known,
         cost=_cost(spent),
         cost_jobs=spent.cost_known,
     )
@@ -245,6 +251,8 @@ def _lost(lost: SpendingFigures) -> Lost:
         unmeasured=lost.total - lost.energy_known.total(),
         energy_joules=_joules(lost),
         energy_attempts=_by_source(lost),
+        gpu_joules=_gpu_joules(lost),
+        gpu_attempts=lost.gpu_known,
         cost=_cost(lost),
         cost_attempts=lost.cost_known,
     )
@@ -252,6 +260,10 @@ def _lost(lost: SpendingFigures) -> Lost:
 
 def _joules(spent: SpendingFigures) -> float | None:
     return round(spent.joules, 3) if spent.energy_known else None
+
+
+def _gpu_joules(spent: SpendingFigures) -> float | None:
+    return round(spent.gpu_joules, 3) if spent.gpu_known else None
 
 
 def _by_source(spent: SpendingFigures) -> dict[str, int]:

@@ -191,8 +191,10 @@ class Attempt:
             encoder, is_last = way.encoder_of(plan), way is ways[-1]
             is_made = False
             try:
-                async with self._workshop.sessions.hold(encoder, waits=plan.scenario.encoder is not None):
-                    ended = await self._encode_with(way, plan, limit)
+                session = self._workshop.sessions.hold(encoder, waits=plan.scenario.encoder is not None)
+                async with session:
+                    with self.account.on_device_of(encoder):
+                        ended = await self._encode_with(way, plan, limit)
                 # What software has made is not made again by another, however it turns out.
                 if (is_last or not is_hardware(encoder)) and self._needs_no_more_room:
                     self.free_room()

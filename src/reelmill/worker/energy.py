@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Generator
 from pathlib import Path
 
 import msgspec
 
-from reelmill.domain.energy import EnergySource, Prices, Spending, spending
+from reelmill.domain.encoder import device_family
+from reelmill.domain.energy import NO_CARD, CardUse, EnergySource, Prices, Spending, spending
+from reelmill.worker.card_energy import Cards
 from reelmill.worker.process import Exit
 
 POWERCAP = Path("/sys/class/powercap")
@@ -90,6 +94,7 @@ class Meter:
         *,
         node_units: int = 1,
         rapl: Rapl | None = None,
+        cards: Cards | None = None,
         stat: Path = PROC_STAT,
     ) -> None:
         self._prices = prices or Prices()
@@ -97,6 +102,7 @@ class Meter:
         self._units = node_units
         self._rapl = rapl or Rapl()
         self._stat = stat
+        self.cards = cards or Cards(None)
 
     def mark(self) -> Mark:
         """The counters now."""
@@ -106,10 +112,12 @@ class Meter:
         """Read the counters before they begin anew; to be called again and again while an engine runs."""
         self._rapl.joules()
 
-    def spent(self, since: Mark, *, cpu_seconds: float, seconds: float, units: int) -> Spending:
+    def spent(
+        self, since: Mark, *, cpu_seconds: float, seconds: float, units: int, cards: CardUse = NO_CARD
+    ) -> Spending:
         """What was used since the mark by an attempt of ``cpu_seconds`` that held ``units`` for ``seconds``."""
         joules, source = self._energy(since, cpu_seconds)
-        return spending(self._prices, joules, source, seconds=seconds, node_share=units / self._units)
+        return spending(self._prices, joules, source, seconds=seconds, node_share=units / self._units, cards=cards)
 
     def _energy(self, since: Mark, cpu_seconds: float) -> tuple[float | None, EnergySource | None]:
         now = self.mark()
@@ -129,6 +137,7 @@ class Account:
         self._since: Mark | None = None
         self._cpu_seconds = 0.0
         self._seconds = 0.0
+        self._cards = NO_CARD
 
     def begin(self) -> None:
         """The first engine is about to start."""
@@ -144,8 +153,21 @@ class Account:
         if self._meter is not None:
             self._meter.keep_up()
 
+    @contextlib.contextmanager
+    def on_device_of(self, encoder: str) -> Generator[None]:
+        """For the length of the block that encoder runs, be it in software or on a card."""
+        if self._meter is None or device_family(encoder) != "nvenc":
+            yield
+            return
+        work = self._meter.cards.begin()
+        try:
+            yield
+        finally:
+            self._cards = self._cards.then(self._meter.cards.end(work))
+
     def spent(self) -> Spending | None:
         """What was used until now; None when there is no meter, or no engine ran."""
         if self._meter is None or self._since is None:
             return None
-        return self._meter.spent(self._since, cpu_seconds=self._cpu_seconds, seconds=self._seconds, units=self._units)
+        used = {"cpu_seconds": self._cpu_seconds, "seconds": self._seconds}
+        return self._meter.spent(self._since, **used, units=self._units, cards=self._cards)

@@ -92,7 +92,8 @@ class LiveAttempt(Attempt):
 
         on_line = hear_progress(engine, state, note)
         silence = 0.0 if plan.stream is None else LONGEST_SILENCE
-        ended = await self._make_process(argv, limit, on_line, least_hang_seconds=silence).run()
+        with self.account.on_device_of(engine.encoder_of(plan)):
+            ended = await self._make_process(argv, limit, on_line, least_hang_seconds=silence).run()
         self._keep_log(argv, ended)
         if self._unreachable:
             raise AttemptFailed(_unreachable(self.grant.parameters.rtmp_url or "", self._watch.trouble))

@@ -18,11 +18,14 @@ from reelmill.domain.job import Parameters, Result
 from reelmill.domain.lifecycle import Fail, Settle
 from reelmill.domain.scenario import find_scenario
 from reelmill.worker.attempt import Attempt, Workshop
+from reelmill.worker.card_energy import Cards
 from reelmill.worker.depot import SharedFolder
+from reelmill.worker.energy import Meter, Rapl
 from reelmill.worker.inventory import FFMPEG_VARIABLE, HARDWARE_VARIABLE, discover, find_ffmpeg
 from reelmill.worker.probe import Probe
 from reelmill.worker.sessions import Sessions
 from tests.listener import Listener
+from tests.made_up_nvml import MadeUpNvml
 from tests.samples import LEASE
 
 NO_DEVICE = "[h264_nvenc @ 0x1] No capable devices found"
@@ -64,7 +67,7 @@ class Machine:
         self.ffmpeg.write_text(SCRIPT.format(said=self.said, ffmpeg=real, no_device=NO_DEVICE, bad_file=BAD_FILE))
         self.ffmpeg.chmod(0o755)
 
-    async def run(self, says: str = "", encoder: str | None = None) -> Result | Fail:
+    async def run(self, says: str = "", encoder: str | None = None, meter: Meter | None = None) -> Result | Fail:
         """Encode one job on it, with that encoder if one is named, while its driver says that: what came of it."""
         inventory = await discover()
         self.said.write_text(says)
@@ -75,7 +78,7 @@ class Machine:
         shop = Workshop(
             "node", SharedFolder(self.folder), inventory.engines(), self.probe, reporter, sessions=self.sessions
         )
-        await Attempt(grant, shop, lambda _: None).run()
+        await Attempt(grant, shop, lambda _: None, meter).run()
         events = [report.event for report in reporter.said]
         [ended] = [event for event in events if isinstance(event, Settle | Fail)]
         return ended.result if isinstance(ended, Settle) else ended
@@ -182,3 +185,24 @@ async def test_hardware_can_be_left_out(machine: Machine, monkeypatch: pytest.Mo
     """REELMILL_HARDWARE=none."""
     monkeypatch.setenv(HARDWARE_VARIABLE, "none")
     assert (await discover()).hardware == []
+
+
+async def test_an_encode_on_a_card_has_its_energy_and_a_failed_one_too(machine: Machine, tmp_path: Path) -> None:
+    """By a made-up library whose counter rises with each reading; what the processor used is a figure of its own."""
+
+    def meter() -> Meter:
+        return Meter(None, 5.0, rapl=Rapl(tmp_path / "no counters"), cards=Cards(MadeUpNvml(0, step=2_000)))
+
+    failed = await machine.run(NO_SPACE, meter=meter())
+    assert isinstance(failed, Fail)
+    assert failed.spent is not None
+    assert (2.0, "nvml") == (failed.spent.gpu_joules, failed.spent.gpu_source)
+    machine.said.write_text("")
+    made = await machine.run(meter=meter())
+    assert isinstance(made, Result)
+    assert ("h264_nvenc", 2.0, "nvml", "model") == (
+        made.encoder,
+        made.gpu_joules,
+        made.gpu_source,
+        made.energy_source,
+    )

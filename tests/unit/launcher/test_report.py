@@ -224,7 +224,7 @@ def test_energy_and_cost_are_totals_of_what_is_known() -> None:
 
 def test_what_came_to_nothing_is_told_apart_from_what_was_completed() -> None:
     """Also of a job that completed in the end; attempts of which nothing is known are counted, and add no number."""
-    known = RanSpending(2.5, "model", 0.5, "EUR")
+    known = RanSpending(2.5, "model", 1.5, 0.5, "EUR")
     times: dict[str, Any] = {"size_bytes": 1, "duration": 1, "encode_seconds": 1, "cpu_seconds": 1}
     completed = RanResult(**times, energy_joules=7, energy_source="rapl")
     found = report(
@@ -236,5 +236,6 @@ def test_what_came_to_nothing_is_told_apart_from_what_was_completed() -> None:
     lost = found.lost
     assert (3, 1, 5.0, {"model": 2}) == (lost.attempts, lost.unmeasured, lost.energy_joules, lost.energy_attempts)
     assert ({"EUR": 1.0}, 2) == (lost.cost, lost.cost_attempts)
+    assert (3.0, 2, None, 0) == (lost.gpu_joules, lost.gpu_attempts, found.spent.gpu_joules, found.spent.gpu_jobs)
     nothing = report(ran(1, lost_attempts=(RanSpending(),))).lost
     assert (1, 1, None, {}) == (nothing.attempts, nothing.unmeasured, nothing.energy_joules, nothing.cost)

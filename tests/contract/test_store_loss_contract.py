@@ -9,12 +9,13 @@ from reelmill.domain.attempt import AttemptReport
 from reelmill.domain.energy import LostAttempt, Spending
 from reelmill.domain.failure import OUTPUT_LOST, Failure
 from reelmill.domain.job import Job
-from reelmill.domain.lifecycle import Fail, Return, Settle
+from reelmill.domain.lifecycle import Fail, Return, Settle, Split
 from reelmill.domain.loss import KEPT_LOST_ATTEMPTS
 from tests.farmhand import LATER, Farmhand
 from tests.samples import (
     BAD_INPUT,
     NETWORK_DOWN,
+    PIECES,
     TOO_SLOW,
     new_job,
     node_info,
@@ -133,6 +134,24 @@ async def test_a_settled_output_that_is_gone_is_lost_work(farm: Farmhand) -> Non
     assert [True] == await farm.report(said(key, ONE, Fail(gone)))
     job = await farm.job(key.job_id)
     assert (None, [(1, OUTPUT_LOST, 12.5, "rapl")]) == (job.result, losses(job))
+
+
+async def test_what_a_join_says_of_its_chunks_is_not_lost_with_it(farm: Farmhand) -> None:
+    """The next join is made of the same chunks, and says it again: here it is unmeasured."""
+    await farm.submit(new_job())
+    key = await farm.claim_one(ONE)
+    await farm.report(said(key, ONE, Split(PIECES)))
+    made = msgspec.structs.replace(result(), **msgspec.structs.asdict(SPENT))
+    for piece in [grant.key for grant in await farm.claim(ONE)]:
+        await farm.report(started(piece, ONE), said(piece, ONE, Settle(made)), published(piece, ONE))
+    join = await farm.run(ONE)
+    await farm.report(said(join, ONE, Settle(made)))
+    gone = Failure("platform_error", OUTPUT_LOST, "The output is gone.")
+    await farm.report(said(join, ONE, Fail(gone)))
+    job = await farm.job(key.job_id)
+    assert job.chunk_plan is not None
+    assert job.chunk_plan.spent is not None
+    assert (25.0, [(2, OUTPUT_LOST, None, None)]) == (job.chunk_plan.spent.energy_joules, losses(job))
 
 
 async def test_the_newest_lost_attempts_are_kept(farm: Farmhand) -> None:

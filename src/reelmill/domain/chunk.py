@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from reelmill.domain.energy import Spending
 from reelmill.domain.media_path import CHUNKS_FOLDER
 
 MOST_CHUNKS = 1000
@@ -40,10 +41,21 @@ class ChunkPlan(msgspec.Struct, frozen=True):
     chunks: tuple[Chunk, ...]
     encode_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    spent: Spending | None = None
+    """What the attempts used that made what is complete; None when there is none yet, or nobody can know."""
 
     def share(self, chunk: Chunk) -> float:
         """Which part of the whole that piece is, 0 to 1."""
         return chunk.seconds / sum(one.seconds for one in self.chunks)
+
+    def with_done(self, encode_seconds: float, cpu_seconds: float, spent: Spending, *, is_first: bool) -> ChunkPlan:
+        """The plan with what one more chunk took; a plan of a version that added up no energy goes on without."""
+        return msgspec.structs.replace(
+            self,
+            encode_seconds=self.encode_seconds + encode_seconds,
+            cpu_seconds=self.cpu_seconds + cpu_seconds,
+            spent=spent if is_first else self.spent and self.spent.plus(spent),
+        )
 
 
 def chunk_id(parent_id: str, attempt: int, index: int) -> str:

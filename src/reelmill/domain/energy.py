@@ -56,6 +56,23 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it has a number at all."""
         return not (self.energy_joules is None and self.gpu_joules is None and self.cost is None)
 
+    def plus(self, other: Spending) -> Spending:
+        """Both together: unknown where one of them is, and modelled where one of them is."""
+        joules = _sum(self.energy_joules, other.energy_joules)
+        source = self.energy_source if self.energy_source == other.energy_source else "model"
+        gpu_joules = _sum(self.gpu_joules, other.gpu_joules)
+        is_one_price = (self.cost_source, self.currency) == (other.cost_source, other.currency)
+        cost = _sum(self.cost, other.cost) if is_one_price else None
+        return Spending(
+            energy_joules=joules,
+            energy_source=None if joules is None else source,
+            gpu_joules=gpu_joules,
+            gpu_source=None if gpu_joules is None else "nvml",
+            cost=cost,
+            cost_source=None if cost is None else self.cost_source,
+            currency=None if cost is None else self.currency,
+        )
+
 
 class LostAttempt(Spending, frozen=True, kw_only=True):
     """An attempt that came to nothing, and what it used: nothing is known of one whose worker was lost.
@@ -67,6 +84,10 @@ class LostAttempt(Spending, frozen=True, kw_only=True):
     node_id: str | None
     node_name: str | None
     reason: str
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else round(one + other, 8)
 
 
 def spending(

@@ -334,11 +334,8 @@ def _with_chunk(job: Job, chunk: Chunk, result: Result) -> Job:
     plan = job.chunk_plan
     assert plan is not None
     left, progress = job.chunks_left - 1, job.progress + CHUNKS_PERCENT * plan.share(chunk)
-    plan = msgspec.structs.replace(
-        plan,
-        encode_seconds=plan.encode_seconds + result.encode_seconds,
-        cpu_seconds=plan.cpu_seconds + result.cpu_seconds,
-    )
+    is_first = job.chunks_left == job.chunks
+    plan = plan.with_done(result.encode_seconds, result.cpu_seconds, result.spent, is_first=is_first)
     progress = progress if left else CHUNKS_PERCENT
     return msgspec.structs.replace(job, chunk_plan=plan, chunks_left=left, progress=progress)
 

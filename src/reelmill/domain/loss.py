@@ -23,7 +23,7 @@ def with_loss(before: Job, event: Event, after: Job) -> Job:
         return after
     if before.started_at is None and not isinstance(event, Lose | Cancel):
         return after
-    spent = spent_of(event) if before.result is None else before.result.spent  # a settled output that was lost
+    spent = _spent_of(before, event if before.result is None else Settle(before.result))  # one that was settled is gone
     lost = LostAttempt(
         attempt=before.attempt,
         node_id=before.node_id,
@@ -36,7 +36,7 @@ def with_loss(before: Job, event: Event, after: Job) -> Job:
 
 def with_late_word(job: Job, attempt: int, node_id: str, event: Event) -> Job:
     """The job with what a lost attempt used, when its node says so after the loss; a number that is there stays."""
-    spent = spent_of(event)
+    spent = _spent_of(job, event)
     if spent is None or not spent.is_known:
         return job
     told = tuple(
@@ -48,13 +48,16 @@ def with_late_word(job: Job, attempt: int, node_id: str, event: Event) -> Job:
     return msgspec.structs.replace(job, lost_attempts=told)
 
 
-def spent_of(event: Event) -> Spending | None:
-    """What the attempt used, as its worker says with the event that ends it."""
+def _spent_of(job: Job, event: Event) -> Spending | None:
+    """What the attempt used, as its worker says with the event that ends it.
+
+    The result of a join tells of its chunks too, which the next join is made of: that is not known to be lost.
+    """
     match event:
         case Fail() | Return():
             return event.spent
         case Settle(result):
-            return result.spent
+            return result.spent if job.chunk_plan is None else None
         case _:
             return None
 

@@ -29,6 +29,7 @@ from reelmill.worker.chunks import (
     expected,
     gather,
     percent_of,
+    spent_with_chunks,
     verify_join,
     verify_piece,
     with_chunks,
@@ -279,9 +280,9 @@ class Attempt:
         return process
 
     def _with_spent(self, result: Result) -> Result:
-        """The result with what all its engines used; of a join, its chunks say theirs."""
-        spent = self.account.spent()
-        if spent is None or self.grant.chunk_plan is not None:
+        """The result with what all its engines used; of a join, with what its chunks did."""
+        spent = spent_with_chunks(self.grant, self.account.spent())
+        if spent is None:
             return result
         return msgspec.structs.replace(result, **msgspec.structs.asdict(spent))
 

@@ -10,6 +10,7 @@ import msgspec
 
 from reelmill.domain.attempt import Grant
 from reelmill.domain.chunk import CHUNKS_PERCENT, Chunk, ChunkPlan, chunk_path
+from reelmill.domain.energy import Spending
 from reelmill.domain.failure import Failure
 from reelmill.domain.picture import exact_rate
 from reelmill.domain.sound import Sound
@@ -177,6 +178,17 @@ def with_chunks(grant: Grant, ended: Exit) -> tuple[float, float]:
     if chunks is None:
         return ended.wall_seconds, ended.cpu_seconds
     return ended.wall_seconds + chunks.encode_seconds, ended.cpu_seconds + chunks.cpu_seconds
+
+
+def spent_with_chunks(grant: Grant, spent: Spending | None) -> Spending | None:
+    """What was used for the output, on all nodes together; None when of a part of it nobody can know.
+
+    Only pieces are encoded on cards: what they used there is the whole.
+    """
+    chunks = grant.chunk_plan
+    if chunks is None or spent is None or chunks.spent is None:
+        return spent if chunks is None else None
+    return chunks.spent.plus(msgspec.structs.replace(spent, gpu_joules=0.0))
 
 
 _LOST = Failure(

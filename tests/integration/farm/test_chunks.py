@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
 import pytest
 
+from reelmill.domain.energy import Prices
 from reelmill.master.attempt_cleaner import AttemptCleaner
+from reelmill.worker.attempt import Attempt
+from reelmill.worker.energy import Meter, Rapl
 from reelmill.worker.http_depot import HttpDepot
 from tests.footage import BIG_BUCK_BUNNY, BIKES
 from tests.integration.farm.conftest import FarmMaker, FarmUnderTest, make_film, sha256_of
@@ -68,6 +72,27 @@ async def test_a_film_in_chunks_is_the_film_in_one(farm: FarmUnderTest, film: Pa
     assert expected.sound == found.sound
     encoding = sum(one["result"]["encode_seconds"] for one in chunks)
     assert cut["result"]["encode_seconds"] > encoding
+
+
+async def test_a_join_tells_what_all_its_chunks_used_and_itself(
+    make_farm: FarmMaker, film: Path, tmp_path: Path
+) -> None:
+    """By the model of the node; each chunk has its part, and CPU seconds are added up in the same way."""
+    farm = make_farm()
+    meter = Meter(Prices(per_kwh=0.3), 5.0, rapl=Rapl(tmp_path / "no counters"))
+    farm.worker = farm.new_worker(make_attempt=partial(Attempt, meter=meter))
+    await farm.start_master()
+    await farm.worker.start()
+    job = await farm.ended(await farm.submit(input=put(farm, film), output="cut.mp4", chunk="3s"))
+    parts = [chunk["result"]["energy_joules"] for chunk in await chunks_of(farm, job)]
+    assert len(parts) > 1
+    result = job["result"]
+    assert sum(parts) < result["energy_joules"]
+    assert ("model", pytest.approx(5 * result["cpu_seconds"], abs=0.1)) == (
+        result["energy_source"],
+        result["energy_joules"],
+    )
+    assert pytest.approx(0.3 * result["energy_joules"] / 3_600_000, rel=0.01) == result["cost"]
 
 
 async def test_the_chunks_are_removed_when_nobody_needs_them(farm: FarmUnderTest, film: Path) -> None:

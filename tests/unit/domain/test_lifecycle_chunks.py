@@ -9,7 +9,7 @@ import pytest
 
 from reelmill.domain.chunk import CHUNKS_PERCENT
 from reelmill.domain.failure import Failure
-from reelmill.domain.job import Job
+from reelmill.domain.job import Job, Result
 from reelmill.domain.lifecycle import (
     Assign,
     Cancel,
@@ -78,3 +78,20 @@ def test_a_plan_of_chunks_outlives_a_failure_of_the_join() -> None:
     joining = msgspec.structs.replace(job_in("running"), chunk_plan=split_job().chunk_plan, chunks=2)
     after = advance(joining, Fail(TOO_SLOW), NOW, POLICY, RNG).job
     assert (joining.chunk_plan, 2) == (after.chunk_plan, after.chunks)
+
+
+def test_a_plan_adds_up_what_its_chunks_used() -> None:
+    """Unknown as soon as it is of one of them; a plan that an older version began stays without."""
+    known = msgspec.structs.replace(result(), energy_joules=2.0, energy_source="rapl")
+
+    def joules(job: Job, *results: Result) -> float | None:
+        for piece, made in zip(PIECES[-len(results) :], results, strict=True):
+            job = advance(job, ChunkDone(piece, made), NOW, POLICY, RNG).job
+        assert job.chunk_plan is not None
+        return None if job.chunk_plan.spent is None else job.chunk_plan.spent.energy_joules
+
+    assert (4.0, None, None) == tuple(
+        joules(split_job(), *both) for both in ((known, known), (known, result()), (result(), known))
+    )
+    begun = msgspec.structs.replace(split_job(), chunks_left=1)
+    assert joules(begun, known) is None

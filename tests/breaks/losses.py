@@ -45,8 +45,8 @@ LOSSES = [
     ),
     _loss(
         "an output that is gone took its figures with it",
-        "spent_of(event) if before.result is None else before.result.spent",
-        "spent_of(event)",
+        "event if before.result is None else Settle(before.result)",
+        "event",
         "test_a_settled_output_that_is_gone_is_lost_work",
     ),
     _loss(

@@ -150,7 +150,7 @@ LOSSES = [
         "src/reelmill/domain/energy.py",
         'self.energy_source if self.energy_source == other.energy_source else "model"',
         '"rapl"',
-        ("tests/unit/domain/test_energy.py",),
+        ("tests/unit/domain/test_spending.py",),
         "test_a_sum_says_no_more_than_its_parts",
     ),
     Break(

@@ -50,11 +50,12 @@ class ChunkPlan(msgspec.Struct, frozen=True):
 
     def with_done(self, encode_seconds: float, cpu_seconds: float, spent: Spending, *, is_first: bool) -> ChunkPlan:
         """The plan with what one more chunk took; a plan of a version that added up no energy goes on without."""
+        together = spent if is_first else self.spent and self.spent.plus(spent)
         return msgspec.structs.replace(
             self,
             encode_seconds=self.encode_seconds + encode_seconds,
             cpu_seconds=self.cpu_seconds + cpu_seconds,
-            spent=spent if is_first else self.spent and self.spent.plus(spent),
+            spent=together if together is not None and together.is_known else None,
         )
 
 

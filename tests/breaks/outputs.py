@@ -72,6 +72,22 @@ OUTPUTS = [
         "test_a_folder_that_is_not_whole_is_not_published",
     ),
     Break(
+        "a film that ends early has thumbnails",
+        "src/reelmill/worker/verify.py",
+        "if promised is None or seconds >= promised - _slack(plan, promised):",
+        "if True:",
+        ("tests/integration/worker/test_thumbnails.py", "-k", "whole"),
+        "test_what_is_not_whole_is_refused",
+    ),
+    Break(
+        "a tile is the picture of another moment",
+        "src/reelmill/worker/engines/ffmpeg_thumbnails.py",
+        ":round=up",
+        "",
+        ("tests/integration/worker/test_thumbnails.py", "-k", "moment"),
+        "test_each_tile_is_what_is_seen_at_its_moment",
+    ),
+    Break(
         "the least quality is ignored",
         "src/reelmill/worker/attempt.py",
         "judge(quality, parameters.quality_min)",

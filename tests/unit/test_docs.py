@@ -21,6 +21,7 @@ from reelmill.domain.rate_control import RateControl
 from reelmill.domain.request import RequestedParameters
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.sound import Sound
+from reelmill.domain.thumbnails import Thumbnails
 from reelmill.launcher.options import read_plan
 from reelmill.launcher.plan import plan_jobs
 from reelmill.master.api.app import create_app
@@ -80,8 +81,8 @@ def test_the_scenarios_of_the_docs_are_scenarios() -> None:
     page = (ROOT / "docs" / "renditions.md").read_text()
     examples = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     own = read_scenarios(tomllib.loads("".join(examples))["scenarios"])
-    assert ["small-ladder", "archive", "archive-small", "social"] == list(own)
-    groups = {"rate": RateControl, "picture": Picture, "audio": Sound, "ladder": Ladder}
+    assert ["small-ladder", "seekbar", "archive", "archive-small", "social"] == list(own)
+    groups = {"rate": RateControl, "picture": Picture, "audio": Sound, "ladder": Ladder, "thumbnails": Thumbnails}
     fields = [name for name in Scenario.__struct_fields__ if name not in ("name", *groups)]
     fields += [f"{group}.{name}" for group, kind in groups.items() for name in kind.__struct_fields__]
     assert [] == [name for name in fields if f"`{name}`" not in page]

@@ -45,7 +45,7 @@ def _find_obstacle(source: str | None, scenario: Scenario, engine: str) -> str |
     if scenario.rate.mode == "two-pass":
         reason = f"does not go with {scenario.name}, whose first pass looks at the whole film"
         return f"{reason}; use a scenario with one pass, or leave it out"
-    if scenario.ladder is not None:
+    if scenario.makes_folder:
         return f"is not done for {scenario.name}: its pieces could not be joined again; leave it out"
     if is_hardware(scenario.encoder or ""):
         return f"does not go with {scenario.encoder}: devices differ, and pieces must fit; leave one of the two out"

@@ -15,6 +15,7 @@ SOFTWARE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "h265": ("libx265",),
         "vp9": ("libvpx-vp9",),
         "av1": ("libsvtav1", "libaom-av1"),
+        "mjpeg": ("mjpeg",),
     }
 )
 HARDWARE: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -50,6 +50,7 @@ def _check_reading(parameters: Parameters, scenario: Scenario) -> None:
             raise InvalidField(f"parameters.{field}", "reads the input again, and a stream comes once; leave it out")
     for wrong, what in (
         (scenario.ladder is not None, "makes several renditions, and of a stream one is made"),
+        (scenario.thumbnails is not None, "makes pictures of a film whose length is known; record the stream first"),
         (scenario.rate.mode == "two-pass", "reads the input twice, and a stream comes once"),
         (scenario.audio.codec == "copy", "copies the sound, and that of a stream is encoded"),
         (scenario.subtitles != "none", "keeps subtitles, and of a stream none are kept"),

@@ -18,6 +18,7 @@ from reelmill.domain.rendition import check_scenario
 from reelmill.domain.scenario import CATALOGUE, RANDOM, Scenario, find_built_in, usual_cost, usual_preset
 from reelmill.domain.sound import Sound
 from reelmill.domain.suggestion import unknown_name
+from reelmill.domain.thumbnails import Thumbnails
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField
 
@@ -29,6 +30,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "picture": Picture.__struct_fields__,
     "audio": Sound.__struct_fields__,
     "ladder": Ladder.__struct_fields__,
+    "thumbnails": Thumbnails.__struct_fields__,
 }
 _Table = dict[str, Any]
 

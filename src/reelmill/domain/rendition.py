@@ -13,15 +13,16 @@ from reelmill.domain.ladder import check_ladder
 from reelmill.domain.picture import MOST_FPS, MOST_PIXELS, check_picture
 from reelmill.domain.quantity import format_bitrate
 from reelmill.domain.rate_control import check_rate_control
-from reelmill.domain.scenario import Scenario
+from reelmill.domain.scenario import THUMBNAILS, Scenario
 from reelmill.domain.sound import check_sound
+from reelmill.domain.thumbnails import Thumbnails, check_thumbnails
 from reelmill.errors import InvalidField
 
 LEAST_SIDE, MOST_SIDE = 16, 8192
 _BITRATES = (10_000, 500_000_000)
 _MOST_COST = 4096
 _MOST_KEYFRAME_SECONDS = 30.0
-_NO_FOLDERS = (*SUFFIXES, ".m3u8", ".mpd")
+_NO_FOLDERS = (*SUFFIXES, ".m3u8", ".mpd", ".jpg", ".jpeg", ".vtt")
 _X26X_PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"),
 )
@@ -36,6 +37,9 @@ PRESETS: dict[str, tuple[str, ...]] = {
 
 def check_scenario(scenario: Scenario) -> None:
     """InvalidField with the field's name, such as ``rate.crf``, and what it may be."""
+    if scenario.thumbnails is not None:
+        _check_thumbnails(scenario, scenario.thumbnails)
+        return
     if scenario.codec not in CODECS:
         raise InvalidField("codec", f"{scenario.codec!r} is none of {', '.join(CODECS)}")
     _check_size(scenario)
@@ -47,8 +51,7 @@ def check_scenario(scenario: Scenario) -> None:
     if scenario.preset not in presets:
         raise InvalidField("preset", f"{scenario.preset!r} is none of {scenario.codec}'s: {', '.join(presets)}")
     _check_bitrates(scenario)
-    if not 1 <= scenario.cost <= _MOST_COST:
-        raise InvalidField("cost", f"{scenario.cost} is out of range (1 to {_MOST_COST:,} CPU units)")
+    _check_cost(scenario)
     if not 1 / scenario.fps <= scenario.keyframe_seconds <= _MOST_KEYFRAME_SECONDS:
         limits = f"one frame to {_MOST_KEYFRAME_SECONDS:g} seconds"
         raise InvalidField("keyframe_seconds", f"{scenario.keyframe_seconds:g} is out of range ({limits})")
@@ -58,6 +61,22 @@ def check_scenario(scenario: Scenario) -> None:
     if scenario.ladder is not None:
         check_ladder("ladder", scenario.ladder, scenario.codec, scenario.keyframe_seconds)
         _check_with_ladder(scenario)
+
+
+def _check_cost(scenario: Scenario) -> None:
+    if not 1 <= scenario.cost <= _MOST_COST:
+        raise InvalidField("cost", f"{scenario.cost} is out of range (1 to {_MOST_COST:,} CPU units)")
+
+
+def _check_thumbnails(scenario: Scenario, thumbnails: Thumbnails) -> None:
+    """All that is left to choose is the box of the poster, the sheets, and the cost."""
+    chosen = {name: getattr(scenario, name) for name in ("name", "width", "height", "cost", "thumbnails")}
+    for field, value in msgspec.structs.asdict(msgspec.structs.replace(THUMBNAILS, **chosen)).items():
+        if getattr(scenario, field) != value:
+            raise InvalidField(field, "has no meaning for thumbnails; leave it out, and extend 'thumbnails'")
+    _check_size(scenario)
+    _check_cost(scenario)
+    check_thumbnails("thumbnails", thumbnails)
 
 
 def name_encoder(field: str, scenario: Scenario, encoder: str) -> Scenario:
@@ -95,7 +114,7 @@ def _check_with_ladder(scenario: Scenario) -> None:
 def check_output(field: str, scenario: Scenario, output: str) -> None:
     """InvalidField of that ``field`` when an output of that name cannot hold what the scenario makes."""
     found = container_of_name(output)
-    if scenario.ladder is not None:
+    if scenario.makes_folder:
         if PurePath(output).suffix.lower() in _NO_FOLDERS:
             raise InvalidField(field, f"{output!r} is the name of a file, and {scenario.name} makes a folder")
         return

@@ -143,8 +143,8 @@ def _check_parameters(
     bitrate = scenario.bitrate_default
     if asked.bitrate is not None:
         bitrate = _check_bitrate(asked.bitrate, scenario)
-    if scenario.ladder is not None:
-        _check_for_ladder(asked, scenario)
+    if scenario.makes_folder:
+        _check_for_folder(asked, scenario)
     duration = _check_seconds("parameters.duration", asked.duration)
     check_quality(asked.quality, asked.quality_sample, asked.quality_min)
     source = stream = check_live_input("parameters.input", asked.input, hosts)
@@ -171,12 +171,12 @@ def _check_parameters(
     )
 
 
-def _check_for_ladder(asked: RequestedParameters, scenario: Scenario) -> None:
+def _check_for_folder(asked: RequestedParameters, scenario: Scenario) -> None:
     for name, wanted, why in (
         ("overwrite", asked.overwrite, "a folder cannot be replaced in one step; name another output"),
         ("output_mode", asked.output_mode != "file", "a stream carries one rendition"),
-        ("verify", asked.verify != "ends", "of each rendition the ends are decoded; leave it out"),
-        ("quality", asked.quality is not None, "it compares one picture with its source; ask it of a single rendition"),
+        ("verify", asked.verify != "ends", "each file is looked at as it is; leave it out"),
+        ("quality", asked.quality is not None, "it compares one film with its source; ask it of a single rendition"),
     ):
         if wanted:
             raise InvalidField(f"parameters.{name}", f"is not done for {scenario.name}: {why}")
@@ -191,7 +191,7 @@ def _engine_for(asked: EngineChoice, parameters: Parameters, scenario: Scenario)
 def _choose_output(
     asked: str | None, source: str | None, scenario: Scenario, job_id: str, media_root: Path | None
 ) -> str:
-    suffix = scenario.usual_container.suffix if scenario.ladder is None else ""
+    suffix = "" if scenario.makes_folder else scenario.usual_container.suffix
     if asked is None and source is None:
         return f"outputs/{job_id}{suffix}"  # all of our own making
     if asked is None:
@@ -207,6 +207,7 @@ def _choose_output(
 def _check_bitrate(asked: int | str, scenario: Scenario) -> int:
     if not scenario.follows_bitrate:
         why = "is encoded at constant quality" if scenario.ladder is None else "has a bitrate for each of its rungs"
+        why = "makes pictures" if scenario.thumbnails is not None else why
         reason = f"has no meaning with {scenario.name}, which {why}; leave it out"
         raise InvalidField("parameters.bitrate", reason)
     try:

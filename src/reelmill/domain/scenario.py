@@ -20,6 +20,7 @@ from reelmill.domain.picture import Picture, PixelFormat
 from reelmill.domain.rate_control import RateControl
 from reelmill.domain.sound import Sound
 from reelmill.domain.suggestion import unknown_name
+from reelmill.domain.thumbnails import CODEC, FEATURE, Thumbnails
 from reelmill.errors import NotFound
 
 RANDOM = "random"
@@ -32,8 +33,9 @@ class Scenario(msgspec.Struct, frozen=True):
     ``bitrate_low`` and ``bitrate_high`` (bit/s) are the usual range, from which load tests draw. ``cost`` is in CPU
     units: how many cores the encoder gets and how much room a node must have. ``container`` None leaves it to the
     output's name. ``subtitles`` keeps the source's text tracks. There is a key frame every ``keyframe_seconds``.
-    With a ``ladder`` the output is a folder of several sizes, of which ``width`` x ``height`` is the largest. An
-    ``encoder`` is that one and no other; None leaves it to the node.
+    With a ``ladder`` the output is a folder of several sizes, of which ``width`` x ``height`` is the largest; with
+    ``thumbnails`` one of pictures, and the box is that of the poster. An ``encoder`` is that one and no other; None
+    leaves it to the node.
     """
 
     name: str
@@ -54,6 +56,12 @@ class Scenario(msgspec.Struct, frozen=True):
     keyframe_seconds: float = 2.0
     ladder: Ladder | None = None
     encoder: str | None = None
+    thumbnails: Thumbnails | None = None
+
+    @property
+    def makes_folder(self) -> bool:
+        """Whether the output is several files in a folder of its own."""
+        return self.ladder is not None or self.thumbnails is not None
 
     @property
     def bitrate_limits(self) -> tuple[int, int]:
@@ -68,7 +76,7 @@ class Scenario(msgspec.Struct, frozen=True):
     @property
     def follows_bitrate(self) -> bool:
         """Whether a job may ask for a bitrate of its own."""
-        return self.rate.follows_bitrate and self.ladder is None
+        return self.rate.follows_bitrate and not self.makes_folder
 
     def encoder_needed(self, container: Container) -> str:
         """What an engine must be able to do, as `Needs.codec` says it: the codec, and whether more than a plain one.
@@ -79,13 +87,15 @@ class Scenario(msgspec.Struct, frozen=True):
             return with_encoder(self.codec, self.encoder)
         if self.ladder is not None:
             return with_feature(self.codec, LADDER)
+        if self.thumbnails is not None:
+            return with_feature(self.codec, FEATURE)
         is_plain = container.name in _PLAIN_CONTAINERS and CATALOGUE.get(self.name) == self
         return self.codec if is_plain else with_feature(self.codec, OPTIONS)
 
     @property
     def suits_hardware(self) -> bool:
         """Whether hardware encoders do what it asks: an average bitrate in one pass, of 8 bits, of one rendition."""
-        return self.rate.mode == "bitrate" and self.pixel_format == "yuv420p" and self.ladder is None
+        return self.rate.mode == "bitrate" and self.pixel_format == "yuv420p" and not self.makes_folder
 
     @property
     def usual_container(self) -> Container:
@@ -150,6 +160,16 @@ def _ladder(format: LadderFormat) -> Scenario:  # noqa: A002  as the field is ca
 LADDERS: Mapping[str, Scenario] = MappingProxyType({one.name: one for one in (_ladder("hls"), _ladder("dash"))})
 """Built in too, and never drawn by `random`: the same seed must go on to give the same jobs."""
 
+THUMBNAILS = Scenario(
+    "thumbnails",
+    *(1280, 720, 1, CODEC, _M, _M, "", 2),  # of rate and preset nothing is used
+    audio=Sound("none"),
+    thumbnails=Thumbnails(),
+)
+"""Not drawn by `random` either."""
+
+_SPECIAL = {**LADDERS, THUMBNAILS.name: THUMBNAILS}
+
 _BY_LOWER_NAME = {
     spelling: scenario
     for name, scenario in CATALOGUE.items()
@@ -169,12 +189,12 @@ def use_scenarios(own: Mapping[str, Scenario]) -> None:
 
 def known_scenarios() -> dict[str, Scenario]:
     """All that this process knows, by name."""
-    return {**CATALOGUE, **LADDERS, **_own}
+    return {**CATALOGUE, **_SPECIAL, **_own}
 
 
 def find_built_in(name: str) -> Scenario | None:
     """The built-in scenario of that name, in any case and with 2160p for 4K."""
-    return CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower()) or LADDERS.get(name.lower())
+    return CATALOGUE.get(name) or _BY_LOWER_NAME.get(name.lower()) or _SPECIAL.get(name.lower())
 
 
 def find_scenario(name: str) -> Scenario:

@@ -49,6 +49,7 @@ from reelmill.worker.process import HANG_SECONDS, EngineProcess, Exit
 from reelmill.worker.quality import measure
 from reelmill.worker.reporter import Reporter
 from reelmill.worker.sessions import UNLIMITED_SESSIONS, Sessions
+from reelmill.worker.thumbnails_output import finish_thumbnails
 from reelmill.worker.verify import verify
 
 log = structlog.get_logger()
@@ -93,6 +94,7 @@ class Attempt:
         self._process: EngineProcess | None = None
         self._engine: Engine | None = None
         self._fallback: str | None = None
+        self._percent_read = 0.0
         self._log: AttemptLog | None = None
         self._keep_folder = False
 
@@ -144,7 +146,7 @@ class Attempt:
         folder = await depot.begin(self.grant)
         source, input_path = await self._look_at_input(parameters)
         plan = make_plan(without_tracks(self.grant), source, input_path, folder / "output")
-        if plan.is_ladder:
+        if plan.is_folder:
             plan.output_path.mkdir()
         else:
             plan = msgspec.structs.replace(plan, output_path=attempt_output(folder, plan.container))
@@ -238,7 +240,7 @@ class Attempt:
         self, argv: list[str], engine: Engine, plan: EncodePlan, limit: float, on_line: Callable[[str], bool]
     ) -> Exit:
         """How the engine ended that ran these words of the plan; AttemptFailed when that was not well."""
-        cwd = plan.output_path if plan.is_ladder else None
+        cwd = plan.output_path if plan.is_folder else None
         ended = await self._make_process(argv, limit, on_line, cwd).run()
         self._keep_log(argv, ended)
         if ended.ending == "killed":
@@ -316,6 +318,7 @@ class Attempt:
         return quality
 
     def _note(self, reading: Reading) -> None:
+        self._percent_read = reading.percent
         # 100 % is said by the store when the output was verified, not by the engine.
         percent = min(99.0, round(percent_of(self.grant, reading.percent), 1))
         self.account.keep_up()
@@ -326,8 +329,9 @@ class Attempt:
         self.progress = Progress(self.grant.key, percent, reading.fps, reading.speed, reading.eta)
 
     async def _verify(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
-        verified = self._verify_ladder if plan.is_ladder else self._verify_file
-        result = await verified(plan, ended, target)
+        if plan.is_folder:
+            return await self._verify_folder(plan, ended, target)
+        result = await self._verify_file(plan, ended, target)
         if self.grant.parameters.verify == "full":
             await self._decode(plan)
         return result
@@ -340,13 +344,15 @@ class Attempt:
         sha256, size = await asyncio.to_thread(hash_and_sync, plan.output_path)
         return self._describe(plan, info, ended, target, sha256, size)
 
-    async def _verify_ladder(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
-        made = await finish_ladder(plan, self._workshop.probe)
+    async def _verify_folder(self, plan: EncodePlan, ended: Exit, target: str) -> Result:
+        probe, renditions = self._workshop.probe, ()
+        if plan.is_ladder:
+            info, renditions = await finish_ladder(plan, probe)
+        else:
+            info = await finish_thumbnails(plan, probe, self._percent_read / 100 * plan.duration)
         files, sha256 = await asyncio.to_thread(seal, plan.output_path)
-        audio = () if made.sound is None else made.sound.audio_codecs
-        info = msgspec.structs.replace(made.top, audio_codecs=audio)
         result = self._describe(plan, info, ended, target, sha256, sum(file.size_bytes for file in files))
-        return msgspec.structs.replace(result, files=tuple(files), renditions=tuple(made.renditions))
+        return msgspec.structs.replace(result, files=tuple(files), renditions=renditions)
 
     def _describe(self, plan: EncodePlan, info: MediaInfo, ended: Exit, target: str, sha256: str, size: int) -> Result:
         encode_seconds, cpu_seconds = with_chunks(self.grant, ended)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from reelmill.domain import thumbnails
 from reelmill.domain.capability import BY_NAME, CODECS, Capabilities, reading_feature
 from reelmill.domain.encoder import HARDWARE, SOFTWARE
 from reelmill.domain.scenario import LADDER, OPTIONS
@@ -108,7 +109,7 @@ async def discover(slots: int | None = None, labels: Mapping[str, str] | None = 
     named = [trial.encoder for trial in (*hardware, *trials) if trial.ok]
     engines = {"ffmpeg": list(encoders)} if encoders else {}
     reads = [reading_feature(scheme) for scheme in await asyncio.to_thread(readable_schemes, ffmpeg.path)]
-    features = {"ffmpeg": [OPTIONS, LADDER, BY_NAME, *named, *reads]} if encoders else {}
+    features = {"ffmpeg": [OPTIONS, LADDER, thumbnails.FEATURE, BY_NAME, *named, *reads]} if encoders else {}
     if gstreamer is not None and gstreamer.encoders:
         engines["gstreamer"] = list(gstreamer.encoders)
     capabilities = Capabilities(units, engines, dict(labels or {}), features=features)
@@ -126,7 +127,7 @@ async def _try_hardware(path: Path) -> list[Trial]:
 
 
 async def _try_ffmpeg(path: Path, encoders: Mapping[str, Sequence[str]]) -> list[Trial]:
-    wanted = [(codec, encoder) for codec in CODECS for encoder in encoders.get(codec, ())]
+    wanted = [(codec, encoder) for codec in (*CODECS, thumbnails.CODEC) for encoder in encoders.get(codec, ())]
     return await try_each([(FfmpegEngine(path, {codec: encoder}), codec, encoder) for codec, encoder in wanted])
 
 

@@ -31,11 +31,10 @@ _SOUND_CODECS = "mp4a.40.2"
 
 
 class LadderOutput(NamedTuple):
-    """The rungs that were made, with what is known of the largest one and of the sound."""
+    """What is known of the largest rung, with the sound that all have, and the rungs that were made."""
 
-    renditions: list[Rendition]
     top: MediaInfo
-    sound: MediaInfo | None
+    renditions: tuple[Rendition, ...]
 
 
 async def finish_ladder(plan: EncodePlan, probe: Probe) -> LadderOutput:
@@ -59,7 +58,11 @@ async def finish_ladder(plan: EncodePlan, probe: Probe) -> LadderOutput:
     _check_together(plan, tracks, infos)
     sound_info, sound = await _look_at_sound(plan, probe) if plan.audio else (None, None)
     await asyncio.to_thread(_write, plan, tracks, sound)
-    return LadderOutput([_rendition(*pair) for pair in zip(tracks, infos, strict=True)], infos[0], sound_info)
+    top = infos[0]
+    if sound_info is not None:
+        codecs, channels = sound_info.audio_codecs, sound_info.audio_channels
+        top = msgspec.structs.replace(top, audio_codecs=codecs, audio_channels=channels)
+    return LadderOutput(top, tuple(_rendition(*pair) for pair in zip(tracks, infos, strict=True)))
 
 
 def _length(info: MediaInfo) -> float:

@@ -101,6 +101,13 @@ class Probe(Service):
             raise ProbeError(reply.failure or _CRASHED)
         return reply.info
 
+    async def probe_picture(self, path: Path) -> MediaInfo:
+        """What a JPEG is, once it was decoded: times and rates are 0."""
+        reply = await self._ask_twice(ProbeRequest(os.fsencode(path), picture=True), self._timeout)
+        if reply.info is None:
+            raise ProbeError(reply.failure or _CRASHED)
+        return reply.info
+
     async def cut(self, path: Path, cutting: Cutting) -> tuple[Chunk, ...]:
         """The chunks in which the file at ``path`` may be encoded; ProbeError as for `probe`."""
         reply = await self._ask_twice(ProbeRequest(os.fsencode(path), cutting=cutting), _CUTTING_SECONDS)

@@ -107,6 +107,8 @@ def answer(request: ProbeRequest) -> ProbeReply:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  a FIFO would block, a device would not end
             return ProbeReply(failure=input_failure.IS_FOLDER)
+        if request.picture:
+            return _see(path)
         with _open(path) as container:
             if request.cutting is not None:
                 return _cut(container, request.cutting)
@@ -233,6 +235,26 @@ def _listen(container: InputContainer) -> ProbeReply:
         fps=0.0,
         audio_codecs=tuple(_codec_name(stream) for stream in container.streams.audio),
         audio_channels=tuple(_channels(stream) for stream in container.streams.audio),
+    )
+    return ProbeReply(info=info)
+
+
+def _see(path: str) -> ProbeReply:
+    """Of one picture, all of it."""
+    options = {"protocol_whitelist": ",".join(MEDIA_PROTOCOLS)}
+    with av.open(f"file:{path}", format="jpeg_pipe", options=options) as container:
+        container.streams.video[0].codec_context.options = {"err_detect": "explode"}  # else what lacks is drawn over
+        frame = next(container.decode(video=0), None)
+    if frame is None:
+        return ProbeReply(failure=input_failure.INVALID)
+    info = MediaInfo(
+        container="jpeg",
+        codec="mjpeg",
+        pixel_format=frame.format.name,
+        width=frame.width,
+        height=frame.height,
+        duration=0,
+        fps=0,
     )
     return ProbeReply(info=info)
 

@@ -18,6 +18,8 @@ class ProbeRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     cutting: Cutting | None = None
     """How to cut it into chunks, instead of telling what it is."""
     sound_only: bool = False
+    picture: bool = False
+    """It is a JPEG of our own, which is decoded."""
 
 
 class ProbeReply(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from reelmill.domain.encoder import is_hardware
-from reelmill.domain.scenario import CATALOGUE, Scenario
+from reelmill.domain.scenario import Scenario, usual_preset
 from reelmill.media.failed import AttemptFailed
 from reelmill.worker.engines.engine import EncodePlan, Engine
 from reelmill.worker.process import EngineProcess
@@ -66,8 +66,7 @@ def working_encoders(trials: Sequence[Trial]) -> dict[str, str]:
 
 
 def _trial_plan(codec: str, side: int) -> EncodePlan:
-    preset = next(scenario.preset for scenario in CATALOGUE.values() if scenario.codec == codec)
-    scenario = Scenario("trial", side, side, 10, codec, 100_000, 100_000, preset, 1)
+    scenario = Scenario("trial", side, side, 10, codec, 100_000, 100_000, usual_preset(codec), 1)
     return EncodePlan(
         scenario=scenario,
         source=None,

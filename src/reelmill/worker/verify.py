@@ -80,6 +80,14 @@ def _check_length(plan: EncodePlan, info: MediaInfo) -> Failure | None:
     return None
 
 
+def verify_reached(plan: EncodePlan, seconds: float) -> Failure | None:
+    """None when all of the pictures were seen that the source promises, of which ``seconds`` were."""
+    promised = plan.video_duration
+    if promised is None or seconds >= promised - _slack(plan, promised):
+        return None
+    return _wrong_length(plan, f"shows {seconds:.2f} s", f"{promised:.2f} s", seconds, promised)
+
+
 def _slack(plan: EncodePlan, seconds: float) -> float:
     frame = 1 / plan.fps
     if plan.source is not None and plan.source.fps > 0:

@@ -88,3 +88,25 @@ async def test_a_place_that_is_taken_fails_before_the_work(farm: FarmUnderTest) 
     assert ("failed", "output_exists") == (job["status"], job["error_code"])
     assert not (await farm.get(f"/jobs/{job['id']}/logs"))["attempts"], "an engine ran"
     assert ["theirs"] == [path.name for path in (farm.media / "films").iterdir()]
+
+
+async def test_thumbnails_are_published_whole(farm: FarmUnderTest) -> None:
+    """Their folder is one as a ladder's is, and so are its rules."""
+    job = await farm.ended(await farm.submit("thumbnails", input="bunny.mp4", output="films/pictures"))
+    assert ("completed", None) == (job["status"], job["error"])
+    result, folder = job["result"], farm.media / "films" / "pictures"
+    assert is_sealed(folder, result["sha256"], read_all=True)
+    assert ["poster.jpg", "storyboard-1.jpg", "storyboard.vtt"] == [file["name"] for file in result["files"]]
+    assert ("mjpeg", "jpeg", 1280, 1, None) == tuple(
+        result[name] for name in ("codec", "container", "width", "frames", "audio_codec")
+    )
+    assert [] == farm.attempt_folders()
+
+
+async def test_a_film_that_ends_early_has_no_thumbnails(farm: FarmUnderTest) -> None:
+    """Its header promises more: what is missing would be shown as its last picture."""
+    film = (farm.media / "bunny.mp4").read_bytes()
+    (farm.media / "cut.mp4").write_bytes(film[: len(film) * 6 // 10])
+    job = await farm.ended(await farm.submit("thumbnails", input="cut.mp4", output="films/cut"))
+    assert ("failed", "input_truncated") == (job["status"], job["error_code"]), job
+    assert not (farm.media / "films" / "cut").exists()

@@ -141,7 +141,7 @@ async def test_the_catalogue_is_shown(served: Served) -> None:
     """All of it, and one in any spelling."""
     listed = await served.get("/scenarios")
 
-    assert [*CATALOGUE, *LADDERS] == [scenario["name"] for scenario in listed["scenarios"]]
+    assert [*CATALOGUE, *LADDERS, "thumbnails"] == [scenario["name"] for scenario in listed["scenarios"]]
     assert 22 == listed["count"]
     assert "4K60-h264" == (await served.get("/scenarios/2160P60-H264"))["name"]
 

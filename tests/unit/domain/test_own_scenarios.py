@@ -110,7 +110,7 @@ def test_a_known_one_is_found_accepted_and_kept_with_the_job() -> None:
     assert (find_scenario("archive"), "h265+options") == (job.definition, job.needs.codec)
     assert "outputs/id.mkv" == job.parameters.output
     assert accept(JobRequest("720p30-h264"), "id").definition is None
-    assert [*CATALOGUE, *LADDERS, "archive"] == list(known_scenarios())
+    assert [*CATALOGUE, *LADDERS, "thumbnails", "archive"] == list(known_scenarios())
     use_scenarios({})
     with pytest.raises(NotFound):
         find_scenario("archive")

@@ -175,7 +175,7 @@ def _check_launch(launch: LaunchRequest | None) -> tuple[str, str | None] | None
 
 def _accept(farm: Farm, asked: JobRequest) -> NewJob:
     job = accept(asked, new_id(), farm.local_root, farm.stream_hosts, farm.chunking)
-    if farm.objects is not None and find_scenario(job.scenario).ladder is not None:
+    if farm.objects is not None and find_scenario(job.scenario).makes_folder:
         raise InvalidField("scenario", f"{job.scenario} makes a folder, and the media of this farm are objects")
     return job
 

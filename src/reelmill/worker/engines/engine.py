@@ -91,8 +91,13 @@ class EncodePlan(msgspec.Struct, frozen=True, kw_only=True):
     stream: str | None = None
 
     @property
-    def is_ladder(self) -> bool:
+    def is_folder(self) -> bool:
         """Whether the output is a folder, in which the engine runs."""
+        return self.scenario.makes_folder
+
+    @property
+    def is_ladder(self) -> bool:
+        """Whether several renditions are made."""
         return self.scenario.ladder is not None
 
     @property
@@ -187,8 +192,8 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
     scenario, parameters = grant.scenario, grant.parameters
     box = (scenario.width, scenario.height)
     container = container_of_name(parameters.output or str(output_path)) or scenario.usual_container
-    if scenario.ladder is not None:
-        container = scenario.usual_container  # of its segments
+    if scenario.makes_folder:
+        container = scenario.usual_container  # of its segments, if it has any
     basic = EncodePlan(
         scenario=scenario,
         source=source,
@@ -208,7 +213,7 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
     asked = parameters.duration
     if source is None:
         length = SYNTHETIC_SECONDS if asked is None else asked
-        return _with_rungs(msgspec.structs.replace(basic, duration=length, video_duration=length, limit=length))
+        return _for_folder(msgspec.structs.replace(basic, duration=length, video_duration=length, limit=length))
     limit = asked if asked is not None and asked < source.duration else None
     duration = source.duration if limit is None else limit
     if duration > MAX_SECONDS:
@@ -223,7 +228,14 @@ def make_plan(grant: Grant, source: MediaInfo | None, input_path: Path | None, o
         source,
         container,
     )
-    return _with_rungs(whole)
+    return _for_folder(whole)
+
+
+def _for_folder(plan: EncodePlan) -> EncodePlan:
+    """The plan of a folder's files. Thumbnails are of the picture, however long its sound goes on."""
+    if plan.scenario.thumbnails is not None:
+        return msgspec.structs.replace(plan, duration=plan.video_duration or plan.duration)
+    return _with_rungs(plan)
 
 
 def _with_rungs(plan: EncodePlan) -> EncodePlan:

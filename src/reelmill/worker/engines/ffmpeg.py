@@ -23,6 +23,7 @@ from reelmill.worker.engines.ffmpeg_hardware import (
 )
 from reelmill.worker.engines.ffmpeg_join import copied_pictures, pieces_input
 from reelmill.worker.engines.ffmpeg_ladder import ladder_options, muxer_options
+from reelmill.worker.engines.ffmpeg_thumbnails import thumbnail_options
 from reelmill.worker.engines.ffmpeg_tracks import audio_options, subtitle_options
 from reelmill.worker.media_info import MEDIA_FORMATS, MEDIA_PROTOCOLS
 
@@ -61,7 +62,7 @@ class FfmpegEngine(msgspec.Struct, frozen=True):
             *_seek(plan),
             *source_input(plan),
             *([] if plan.joining is None else pieces_input(plan.joining)),
-            *(_ladder if plan.is_ladder else _one_file)(plan, self.encoder_of(plan)),
+            *_outputs(plan, self.encoder_of(plan)),
         ]
 
     def parse_progress(self, line: str, state: ProgressState) -> Reading | None:
@@ -120,6 +121,12 @@ def _seek(plan: EncodePlan) -> list[str]:
 def _synthetic_input(plan: EncodePlan) -> list[str]:
     """A test picture without an end."""
     return ["-f", "lavfi", "-i", f"testsrc2=size={plan.width}x{plan.height}:rate={exact_rate(plan.fps)}"]
+
+
+def _outputs(plan: EncodePlan, encoder: str) -> list[str]:
+    if plan.scenario.thumbnails is not None:
+        return thumbnail_options(plan)
+    return (_ladder if plan.is_ladder else _one_file)(plan, encoder)
 
 
 def _one_file(plan: EncodePlan, encoder: str) -> list[str]:

@@ -88,10 +88,15 @@ def _aom_av1(plan: EncodePlan) -> list[str]:
     return ["-cpu-used", str(speed), "-row-mt", "1"]
 
 
+def _mjpeg(_: EncodePlan) -> list[str]:
+    return ["-strict", "unofficial"]  # JPEG has all of the range, and video has not
+
+
 _ENCODER_OPTIONS: dict[str, Callable[[EncodePlan], list[str]]] = {
     "libx264": _x264,
     "libx265": _x265,
     "libvpx-vp9": _vp9,
     "libsvtav1": _svt_av1,
     "libaom-av1": _aom_av1,
+    "mjpeg": _mjpeg,
 }

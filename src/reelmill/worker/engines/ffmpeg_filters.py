@@ -44,6 +44,14 @@ def _from_the_start(plan: EncodePlan) -> str:
     return f"fps={exact_rate(plan.fps)}:start_time=0"
 
 
+def picture_filters(plan: EncodePlan, size: tuple[int, int]) -> list[str]:
+    """What makes a still picture of that size from a frame alone: of an interlaced one a field is taken."""
+    field = [] if plan.deinterlace == "none" else ["field=type=top"]
+    tone = _tone_map(plan.source.dynamic_range) if plan.tone_map and plan.source is not None else []
+    scale = f"scale={size[0]}:{size[1]}"
+    return [*field, scale, *tone, f"{scale}:out_range=full", "setsar=1", "format=yuvj420p"]
+
+
 def source_filters(plan: EncodePlan) -> list[str]:
     """What is done once for all rungs of a ladder."""
     if plan.source is None:

@@ -90,9 +90,9 @@ async def test_a_film_has_a_poster_and_a_tile_for_each_second(studio: Studio) ->
 
 
 async def test_each_tile_is_what_is_seen_at_its_moment(studio: Studio, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    """A film that is black, but white from the third second to the fourth, without a key frame there."""
+    """A film that is black, but white for a fifth of its third second, without a key frame there."""
     film = tmp_path / "film.mp4"
-    flash = "color=black:size=320x180:rate=25,drawbox=color=white:t=fill:enable='between(t,2,2.99)'"
+    flash = "color=black:size=320x180:rate=25,drawbox=color=white:t=fill:enable='between(t,2,2.2)'"
     options = ("-t", "5", "-c:v", "libx264", "-g", "1000", "-sc_threshold", "0", "-pix_fmt", "yuv420p", str(film))
     argv = [str(ffmpeg.path), "-v", "error", "-f", "lavfi", "-i", flash, *options]
     assert 0 == (await EngineProcess(argv).run()).code

@@ -76,7 +76,7 @@ OUTPUTS = [
         "src/reelmill/worker/verify.py",
         "if promised is None or seconds >= promised - _slack(plan, promised):",
         "if True:",
-        ("tests/integration/worker/test_thumbnails.py", "-k", "whole"),
+        ("tests/integration/worker/test_thumbnails_encode.py", "-k", "whole"),
         "test_what_is_not_whole_is_refused",
     ),
     Break(
@@ -84,7 +84,7 @@ OUTPUTS = [
         "src/reelmill/worker/engines/ffmpeg_thumbnails.py",
         ":round=up",
         "",
-        ("tests/integration/worker/test_thumbnails.py", "-k", "moment"),
+        ("tests/integration/worker/test_thumbnails_encode.py", "-k", "moment"),
         "test_each_tile_is_what_is_seen_at_its_moment",
     ),
     Break(

@@ -142,7 +142,7 @@ async def test_the_catalogue_is_shown(served: Served) -> None:
     listed = await served.get("/scenarios")
 
     assert [*CATALOGUE, *LADDERS, "thumbnails"] == [scenario["name"] for scenario in listed["scenarios"]]
-    assert 22 == listed["count"]
+    assert 23 == listed["count"]
     assert "4K60-h264" == (await served.get("/scenarios/2160P60-H264"))["name"]
 
 
@@ -160,7 +160,7 @@ async def test_scenarios_of_the_settings_are_shown_with_their_source(
     await master.stop()
     await bus.stop()
     use_scenarios({})
-    assert (23, "mine", "settings") == (listed["count"], *(listed["scenarios"][-1][key] for key in ("name", "source")))
+    assert (24, "mine", "settings") == (listed["count"], *(listed["scenarios"][-1][key] for key in ("name", "source")))
     assert {"built-in"} == {one["source"] for one in listed["scenarios"][:-1]}
     assert (422, "parameters.bitrate") == (refused.status_code, refused.json()["field"])
     with pytest.raises(SettingsError, match=r"scenarios\.mine\.extends: goes in a circle"):

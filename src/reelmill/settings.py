@@ -23,6 +23,7 @@ from reelmill.domain.own_scenarios import read_scenarios
 from reelmill.domain.quantity import parse_duration, parse_retention, parse_size
 from reelmill.domain.scenario import Scenario
 from reelmill.domain.stream_url import StreamHosts
+from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.tenant import MOST_QUEUED
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import InvalidField, SettingsError
@@ -318,11 +319,10 @@ def _read_file(path: Path) -> dict[str, Any]:
         values = {name.replace("-", "_"): value for name, value in tomllib.loads(text).items()}
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}") from error
-    unknown = sorted(set(values) - set(Settings.__struct_fields__))
+    known = Settings.__struct_fields__
+    unknown = sorted(set(values) - set(known))
     if unknown:
-        raise SettingsError(
-            f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(Settings.__struct_fields__)}"
-        )
+        raise SettingsError(f"{path}: {unknown_name('setting', unknown[0], known)}; known are {', '.join(known)}")
     return values
 
 

@@ -118,7 +118,7 @@ def test_folders_become_absolute(places: Places, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"prot = 1", "unknown setting 'prot'; known are master, host, port"),
+        (b"prot = 1", "unknown setting 'prot'; did you mean 'port'?; known are master, host, port"),
         (b"port = ", "is not valid TOML"),
         (b"[farm]\nport = 1", "unknown setting 'farm'"),
         (b"\xff\xfe", "cannot read"),

@@ -132,11 +132,12 @@ def _split(values: Sequence[str]) -> list[str]:
 def _check(filters: dict[str, list[str]]) -> None:
     """Refuse a name that no job can have, with the whole list of those that one can."""
     from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES, STATUSES
+    from reelmill.domain.suggestion import unknown_name
 
     for name, known in (("status", STATUSES), ("queue", QUEUES), ("priority", PRIORITIES), ("engine", ENGINES)):
         for value in filters.get(name, ()):
             if value not in known:
-                raise InvalidField(f"--{name}", f"unknown {name} {value[:60]!r} (one of {', '.join(known)})")
+                raise InvalidField(f"--{name}", f"{unknown_name(name, value, known)}; there are {', '.join(known)}")
 
 
 def _row(job: dict[str, Any]) -> dict[str, Any]:

@@ -95,7 +95,9 @@ def _say_verdict(judged: ValidatedAnswer | None, expected: Estimate, options: La
 def _first_payloads(plan: LaunchPlan) -> str:
     import msgspec
 
+    from reelmill.domain.stream_url import hide_keys, is_stream_url
     from reelmill.launcher.plan import plan_jobs
 
     first = list(islice(plan_jobs(plan), _SHOWN_PAYLOADS))
-    return msgspec.json.format(msgspec.json.encode(first), indent=2).decode() + "\n"
+    streams = [source for job in first if (source := job.parameters.input) is not None and is_stream_url(source)]
+    return hide_keys(msgspec.json.format(msgspec.json.encode(first), indent=2).decode(), streams) + "\n"

@@ -119,9 +119,10 @@ def say_how_to_go_on(outcome: LaunchOutcome, display: Display) -> None:
     is_stopped = outcome.interrupted or outcome.failure is not None or outcome.bad_sample
     if is_stopped and submission.accepted:
         accepted = format_count(submission.accepted, "accepted job")
-        display.say(f"{accepted} go on; cancel them with: reelmill jobs cancel --launch {options.launch_id}")
+        goes = "goes" if submission.accepted == 1 else "go"
+        display.say(f"{accepted} {goes} on; to cancel: reelmill jobs cancel --launch {options.launch_id}")
         if options.wait:
-            display.say(f"come back to them with: reelmill launches watch {options.launch_id}")
+            display.say(f"to come back: reelmill launches watch {options.launch_id}")
     left = options.plan.count - submission.accepted - submission.rejected
     if is_stopped and outcome.ledger is not None and (left or outcome.failure is not None):
         again = shlex.join(["--resume", "--output", str(options.output), *options.delivery])

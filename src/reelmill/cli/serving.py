@@ -97,6 +97,8 @@ def say_inventory(media: Path | str | None, inventory: Inventory, worker: Worker
     codecs = ", ".join(inventory.encoders) or "none: `reelmill doctor` says why"
     say(f"  cores     {worker.node.capabilities.units} units")
     say(f"  ffmpeg    {inventory.ffmpeg.version} ({inventory.ffmpeg.path})")
+    if inventory.gstreamer is not None and inventory.gstreamer.encoders:
+        say(f"  gstreamer {inventory.gstreamer.version} ({inventory.gstreamer.path})")
     say(f"  encoders  {codecs}")
     say(f"  media     {media or 'over HTTP from the masters; --media FOLDER uses a folder that is shared with them'}")
 

@@ -44,7 +44,9 @@ def check_quality(metric: Metric | None, every: int, least: float | None) -> Non
     if metric is None:
         for name, asked in (("quality_sample", every != 1), ("quality_min", least is not None)):
             if asked:
-                raise InvalidField(f"parameters.{name}", f"is nothing without quality (one of {', '.join(METRICS)})")
+                raise InvalidField(
+                    f"parameters.{name}", f"says nothing without a quality to measure ({', '.join(METRICS)})"
+                )
         return
     if not 1 <= every <= MOST_SPARSE:
         raise InvalidField(field, f"{every} is out of range (every 1st to {MOST_SPARSE}th frame)")

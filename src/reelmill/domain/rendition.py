@@ -21,6 +21,7 @@ from reelmill.errors import InvalidField
 LEAST_SIDE, MOST_SIDE = 16, 8192
 _BITRATES = (10_000, 500_000_000)
 _MOST_COST = 4096
+_ALIASES = {"hevc": "h265", "avc": "h264", "x264": "h264", "x265": "h265", "H.264": "h264", "H.265": "h265"}
 _MOST_KEYFRAME_SECONDS = 30.0
 _NO_FOLDERS = (*SUFFIXES, ".m3u8", ".mpd", ".jpg", ".jpeg", ".vtt")
 _X26X_PRESETS = (
@@ -41,7 +42,8 @@ def check_scenario(scenario: Scenario) -> None:
         _check_thumbnails(scenario, scenario.thumbnails)
         return
     if scenario.codec not in CODECS:
-        raise InvalidField("codec", f"{scenario.codec!r} is none of {', '.join(CODECS)}")
+        also = f", which is called {_ALIASES[scenario.codec]} here" if scenario.codec in _ALIASES else ""
+        raise InvalidField("codec", f"{scenario.codec!r}{also} is none of {', '.join(CODECS)}")
     _check_size(scenario)
     if not 1 <= scenario.fps <= MOST_FPS:
         raise InvalidField("fps", f"{scenario.fps:g} is out of range (1 to {MOST_FPS})")

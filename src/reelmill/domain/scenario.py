@@ -204,7 +204,8 @@ def find_scenario(name: str) -> Scenario:
         scenario = next((one for own, one in _own.items() if own.lower() == name.lower()), None)
     if scenario is None:
         hint = "`reelmill scenarios list` shows them all"
-        raise NotFound(f"{unknown_name('scenario', name, known_scenarios())} ({hint})")
+        names = [*known_scenarios(), *(name for name in _BY_LOWER_NAME if name.startswith("2160p"))]
+        raise NotFound(f"{unknown_name('scenario', name, names)} ({hint})")
     return scenario
 
 

@@ -22,7 +22,7 @@ def unknown_name(kind: str, given: str, known: Iterable[str]) -> str:
     meant = begins[0] if begins else _nearest(given.lower()[:60], names)
     if meant is not None:
         sentence += f"; did you mean {meant!r}?"
-    if len(names) <= 6:
+    if 0 < len(names) <= 6:
         sentence += f" (one of {', '.join(names)})"
     return sentence
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,10 +13,12 @@ from msgspec.structs import asdict
 from reelmill.domain.chunk_request import read_chunk
 from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
 from reelmill.domain.label import check_labels
+from reelmill.domain.live_request import check_live_input
 from reelmill.domain.media_path import check_media_path
 from reelmill.domain.quantity import parse_bitrate, parse_duration
 from reelmill.domain.request import MAX_SECONDS, MIN_SECONDS, JobRequest, RequestedParameters, accept
 from reelmill.domain.scenario import CATALOGUE, RANDOM, Scenario, find_scenario
+from reelmill.domain.stream_url import ANY_HOST, is_stream_url
 from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.tenant import DEFAULT_TENANT, check_tenant
 from reelmill.errors import InvalidField, NotFound
@@ -36,6 +39,9 @@ from reelmill.launcher.quantities import (
 
 DEFAULT_DURATION = Span(30, 300)
 MIXED = "mixed"
+_SOME_FILE = "film.mp4"
+"""What stands for a file where only that there is one matters."""
+
 PATTERN_CHARS = frozenset("*?[")
 KIND_KEYS = (
     "scenario", "queue", "priority", "engine", "duration", "bitrate", "timeout", "input", "tenant", "labels",
@@ -146,12 +152,13 @@ def _read_bitrate(said: Said | None, scenarios: Mix[Scenario]) -> Distribution |
 
 
 def place_input(said: Said) -> str:
-    """A path that exists here is meant from here; any other is meant from the farm's media root."""
+    """A stream's URL; a path that exists here is meant from here, and any other from the farm's media root."""
     source = said.value
     if not isinstance(source, str):
         raise said.refuse(f"{shown(source)} is not a path")
-    if "://" in source:
-        raise said.refuse(f"{source[:200]!r} is a URL, which cannot be an input yet; download it below the media root")
+    if is_stream_url(source):
+        rename_field(said.place, lambda: check_live_input("input", source, ANY_HOST))
+        return source
     path = Path(source).expanduser()
     try:
         if path.is_dir():
@@ -202,20 +209,25 @@ def _read_labels(said: Said | None) -> dict[str, str]:
 
 def _check_corners(kind: JobKind, said: Fields) -> None:
     """Let the domain judge the extremes of the kind, as the master will."""
-    names = ("duration", "bitrate", "timeout", *CHECKS)
+    names = ("duration", "bitrate", "timeout", "input", "chunk", *CHECKS)
     places = {f"parameters.{name}": said[name].place for name in names if name in said}
+    places |= {name: said[name].place for name in ("scenario", "engine") if name in said}
     pairs = [(seconds, None) for seconds in _corners(kind.duration)] + [(None, bits) for bits in _corners(kind.bitrate)]
-    for scenario in kind.scenarios.choices:
-        for seconds, bits in pairs:
-            rate = None if bits is None else int(bits)
-            checks = asdict(kind.checks)
-            parameters = RequestedParameters(duration=seconds, bitrate=rate, timeout=kind.timeout, **checks)
-            request = JobRequest(scenario=scenario.name, parameters=parameters)
-            try:
-                accept(request, "plan")
-            except InvalidField as error:
-                message = str(error).removeprefix(f"{error.field}: ")
-                raise InvalidField(places.get(error.field, error.field), message) from None
+    is_stream = kind.input is not None and is_stream_url(kind.input)
+    for scenario, engine, (seconds, bits) in product(kind.scenarios.choices, kind.engines.choices, pairs):
+        parameters = RequestedParameters(
+            duration=seconds,
+            bitrate=None if bits is None else int(bits),
+            timeout=kind.timeout,
+            input=kind.input if is_stream else None if kind.input is None else _SOME_FILE,
+            chunk=kind.chunk if kind.input is not None else None,
+            **asdict(kind.checks),
+        )
+        try:
+            accept(JobRequest(scenario=scenario.name, engine=engine, parameters=parameters), "plan")
+        except InvalidField as error:
+            message = str(error).removeprefix(f"{error.field}: ")
+            raise InvalidField(places.get(error.field, error.field), message) from None
 
 
 def _corners(spread: Distribution | None) -> list[float | None]:

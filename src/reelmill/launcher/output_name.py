@@ -6,12 +6,15 @@ from pathlib import PurePosixPath
 from string import Formatter
 
 from reelmill.domain.container import SUFFIXES
+from reelmill.domain.scenario import find_scenario
+from reelmill.domain.stream_url import is_stream_url
 from reelmill.domain.suggestion import unknown_name
 from reelmill.errors import InvalidField
 from reelmill.launcher.payload import JobPayload
 
 TO = "--to"
 DEFAULT_TEMPLATE = "outputs/{dir}/{stem}-{scenario}.mp4"
+_STREAM = "stream"
 FIELDS = ("dir", "stem", "name", "ext", "scenario", "queue", "priority", "engine", "n")
 
 
@@ -39,6 +42,8 @@ class OutputName:
     def fill(self, job: JobPayload, folder: str, number: int) -> str:
         """The path of the output. ``folder`` is where its input lies below what was searched; ``number`` is from 1."""
         source = PurePosixPath(job.parameters.input or "")
+        if is_stream_url(str(job.parameters.input)):
+            source = PurePosixPath(_STREAM)  # the last part of its URL is its key
         path = self.template.format(
             dir=folder,
             stem=source.stem,
@@ -50,4 +55,6 @@ class OutputName:
             engine=job.engine,
             n=number,
         )
+        if self.template == DEFAULT_TEMPLATE and find_scenario(job.scenario).makes_folder:
+            path = path.removesuffix(".mp4")
         return str(PurePosixPath(path))

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from reelmill.domain.quantity import format_bitrate
 from reelmill.domain.scenario import CATALOGUE
+from reelmill.domain.stream_url import is_stream_url, without_key
 from reelmill.launcher.checks import Checks
 from reelmill.launcher.distribution import Choice, Distribution, Exponential, LogNormal, Mix, Normal, Span
 from reelmill.launcher.plan import JobKind, LaunchPlan
@@ -42,7 +43,8 @@ def _describe_kind(kind: JobKind) -> list[Row]:
         ("priority", _mixed(kind.priorities, str, "mixed")),
         ("engine", _mixed(kind.engines, str, "mixed")),
         ("duration", "of the input" if kind.duration is None else _spread(kind.duration, lambda value: f"{value:g} s")),
-        ("bitrate", _bitrate(kind)),
+        *([("bitrate", _bitrate(kind))] if any(one.follows_bitrate for one in kind.scenarios.choices) else []),
+        *([("chunk", f"{kind.chunk:g} s")] if kind.chunk is not None else []),
         *([("input", _input(kind.input))] if kind.input else []),
         *([("verify", "all is decoded")] if kind.checks.verify == "full" else []),
         *([("quality", _quality(kind.checks))] if kind.checks.quality is not None else []),
@@ -88,6 +90,8 @@ def _spread(spread: Distribution, show: Callable[[float], str]) -> str:
 
 
 def _input(path: str) -> str:
+    if is_stream_url(path):
+        return f"{without_key(path)} (a stream)"
     if Path(path).exists():
         return path
     where = "not here" if Path(path).is_absolute() else "below the media root"

@@ -260,7 +260,7 @@ def _attempts(media_root: Path) -> Path:
 
 
 def _exists(target: Path) -> PublishError:
-    message = f"There is another file at {target}; choose another output, or allow `overwrite`."
+    message = f"There is another file at {target}; choose another output, or allow `overwrite` of a single file."
     return PublishError(Failure("user_error", "output_exists", message))
 
 

@@ -14,6 +14,12 @@ STALLED_SECONDS = 7.0  # longer than an engine waits for one that sends nothing
 _SLOW = 3
 """So many times the longest pause of a slow encoder, which gives pictures in batches, are no silence of the source."""
 
+_CATCH_UP_SECONDS = 5.0
+"""Pictures are looked at for a while before the first is encoded; an encoder may take so long to catch up with them.
+
+Until then, when the first one was sent is known better with each of the others.
+"""
+
 _LEAST_SECONDS = 0.5
 _OVERDUE_SECONDS = 2.0
 """An engine that reads its first connection ends by itself; when its encoder is too slow for that, so much later."""
@@ -32,7 +38,9 @@ class SourceWatch:
         self._clock = clock
         self._first_at: float | None = None
         self._seen_at = self._lasted_until = clock()
-        self._began_at = 0.0
+        self._began_at = self._least_began_at = 0.0
+        self._gone_at: float | None = None
+        """When it went away before this connection; None of the first one."""
         self._is_here = False
         self._frames = 0
         self._longest_pause = 0.0
@@ -65,20 +73,25 @@ class SourceWatch:
         now = self._clock()
         if self._is_here:
             self._longest_pause = max(self._longest_pause, now - self._seen_at)
+            self._began_at = max(self._least_began_at, min(self._began_at, now - seconds))
         else:
-            self._begin(now - seconds)  # they are looked at for a while before the first one is encoded
+            self._begin(now - seconds)
+        if self._gone_at is None:
+            self._first_at = self._began_at
         # Not until now: an encoder that lags makes pictures for a while of a source that is gone.
         self._lasted_until = max(self._lasted_until, min(now, self._began_at + seconds))
         self._is_here, self._frames, self._seen_at = True, frames, now
 
     def _begin(self, at: float) -> None:
-        """The first picture over this connection was sent then."""
-        self._began_at = at
-        if self._first_at is None:
-            self._first_at = at
-        else:
+        """The first picture over this connection was sent then, as far as it is known."""
+        if self._first_at is not None:
             self._reconnects += 1
-            self._away += max(0.0, at - self._lasted_until)
+            self._away += self._last_absence()
+            self._gone_at = self._lasted_until
+        self._began_at, self._least_began_at = at, at - _CATCH_UP_SECONDS
+
+    def _last_absence(self) -> float:
+        return 0.0 if self._gone_at is None else max(0.0, self._began_at - self._gone_at)
 
     def forgive(self) -> None:
         """Nobody listened until now."""
@@ -117,7 +130,7 @@ class SourceWatch:
 
     def received(self, end: StreamEnd) -> Received:
         """How it came in, now that it is over."""
-        return Received(end, self._reconnects, round(self._away, 2))
+        return Received(end, self._reconnects, round(self._away + self._last_absence(), 2))
 
     def _silent_seconds(self) -> float:
         return self._clock() - self._seen_at

@@ -107,6 +107,16 @@ async def test_a_test_picture_has_an_end(studio: Studio) -> None:
     assert (1280, 720, 3, 3.0) == (made.width, made.height, made.frames, made.duration)
 
 
+@pytest.mark.parametrize("seconds", [0.04, 0.12, 0.4])
+async def test_a_moment_has_a_poster(studio: Studio, ffmpeg: Ffmpeg, tmp_path: Path, seconds: float) -> None:
+    """However short it is."""
+    film = tmp_path / "film.mp4"
+    options = ("-t", str(seconds), "-c:v", "libx264", "-pix_fmt", "yuv420p", str(film))
+    argv = [str(ffmpeg.path), "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", *options]
+    assert 0 == (await EngineProcess(argv).run()).code
+    assert 1 == (await studio.make(film)).frames
+
+
 @pytest.mark.parametrize(
     ("fault", "word"),
     [

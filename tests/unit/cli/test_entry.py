@@ -132,7 +132,7 @@ def test_a_status_that_no_job_has_lists_those_that_one_can(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert type_in(monkeypatch, "jobs", "list", "--status", "bogus") == 2
-    assert "(one of queued, assigned, running, retrying, paused, completed" in capsys.readouterr().err
+    assert "there are queued, assigned, running, retrying, paused, completed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("delay", [0.01, 0.03, 0.06, 0.1])

@@ -15,7 +15,8 @@ from reelmill.launcher.client import check_url
 from reelmill.launcher.distribution import Span
 from reelmill.launcher.kind import DEFAULT_DURATION
 from reelmill.launcher.options import read_count, read_name, read_plan
-from reelmill.launcher.plan import JobKind
+from reelmill.launcher.plan import JobKind, plan_jobs
+from reelmill.launcher.plan_words import describe_plan
 
 
 def only_kind(**options: Any) -> JobKind:
@@ -48,7 +49,12 @@ def only_kind(**options: Any) -> JobKind:
         ({"duration": "1-"}, "--duration", "has no end; write one value, or a range LOW-HIGH such as 1-300"),
         ({"bitrate": "5"}, "--bitrate", "means 5 bit/s, which is too little; did you mean 5M?"),
         ({"bitrate": "4-10"}, "--bitrate", "did you mean 4M-10M?"),
-        ({"source": "https://x/a.mp4"}, "--input", "is a URL, which cannot be an input yet"),
+        ({"source": "https://x/a.mp4", "scenario": "720p30-h264"}, "--input", "is a path in the media folder"),
+        ({"source": "rtmp://h/app", "scenario": "720p30-h264"}, "--input", "names no stream"),
+        ({"source": "rtmp://h/app/key", "scenario": "ladder-hls"}, "--scenario", "of a stream one is made"),
+        ({"source": "rtmp://h/app/key", "scenario": "720p30-h264", "engine": "gstreamer"}, "--engine", "no streams"),
+        ({"source": "a.mp4", "scenario": "ladder-hls", "chunk": "60s"}, "--chunk", "could not be joined"),
+        ({"source": "a.mp4", "scenario": "720p30-h264", "chunk": "60s", "engine": "gstreamer"}, "--chunk", "ffmpeg"),
         (
             {"source": "*.no-such", "scenario": "random"},
             "--input",
@@ -60,7 +66,7 @@ def only_kind(**options: Any) -> JobKind:
         ({"checks": {"quality": "vmaf", "quality_sample": "1.5"}}, "--quality-sample", "not a whole number"),
         ({"checks": {"quality": "vmaf", "quality_sample": "0"}}, "--quality-sample", "out of range"),
         ({"checks": {"quality": "xpsnr", "quality_sample": "2"}}, "--quality-sample", "weighs each frame"),
-        ({"checks": {"quality_min": "90"}}, "--quality-min", "is nothing without quality"),
+        ({"checks": {"quality_min": "90"}}, "--quality-min", "says nothing without a quality"),
         ({"checks": {"quality": "ssim", "quality_min": "nan"}}, "--quality-min", "is not a number"),
         ({"checks": {"quality": "ssim", "quality_min": "90"}}, "--quality-min", "out of range for ssim"),
         ({"duration": "30-100h"}, "--duration", "out of range"),
@@ -157,3 +163,12 @@ def test_what_is_not_a_url_is_refused(url: str) -> None:
 
 def test_a_url_may_end_in_a_slash() -> None:
     assert check_url("https://farm.example:8080/mill/") == "https://farm.example:8080/mill"
+
+
+def test_a_stream_is_an_input_whose_key_is_not_shown() -> None:
+    """The master hears the whole URL; people see where it leads."""
+    plan = read_plan(source="rtmp://host/app/key-4711", scenario="720p30-h264", count="2")
+    assert ["rtmp://host/app/key-4711"] * 2 == [job.parameters.input for job in plan_jobs(plan)]
+    shown = " ".join(map(str, describe_plan(plan)))
+    assert "rtmp://host/app/*** (a stream)" in shown
+    assert "4711" not in shown

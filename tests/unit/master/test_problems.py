@@ -62,6 +62,11 @@ def decode(body: str) -> Any:
         ("{}", "scenario", "is required"),
         ('{"scenario": 1}', "scenario", "scenario: must be text, not a whole number"),
         ('{"scenario": "a", "colour": 1}', "colour", "is not a known field"),
+        ('{"scenario": "a", "parametres": {}}', "parametres", "did you mean 'parameters'?"),
+        ('{"scenario": "a", "parameters": {"ouput": "b"}}', "parameters.ouput", "did you mean 'output'?"),
+        ('{"scenario": "a", "parameters": {"output_mode": "rtpm"}}', "parameters.output_mode", "(one of file, rtmp)"),
+        ('{"scenario": "a", "parameters": {"quality": "vmfa"}}', "parameters.quality", "did you mean 'vmaf'?"),
+        ('{"scenario": "a", "parameters": {"verify": "al"}}', "parameters.verify", "(one of ends, full)"),
         ('{"scenario": "a", "parameters": {"codec": 1}}', "parameters.codec", "is not a known field"),
         (
             '{"scenario": "a", "parameters": {"duration": "x"}}',

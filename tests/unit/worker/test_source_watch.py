@@ -102,6 +102,27 @@ def test_an_encoder_that_lags_does_not_hide_that_the_source_was_away() -> None:
     assert Received("source", 1, 10.0) == source.watch.received("source")
 
 
+def test_an_encoder_that_begins_late_and_catches_up_tells_when_the_first_picture_was_sent() -> None:
+    """Over each connection; two seconds were looked at before the encode began. A leap in its times tells nothing."""
+    source = _Source(60)
+    source.now += 2
+    source.watch.note(8, 0.25)
+    assert 59.75 == source.watch.left()
+    source.now += 0.5
+    source.frames = 80
+    source.watch.note(80, 2.5)
+    assert 57.5 == source.watch.left()
+    source.watch.connect()
+    source.now += 7
+    source.watch.note(8, 0.25)
+    source.now += 0.5
+    source.watch.note(80, 2.5)
+    assert Received("source", 1, 5.0) == source.watch.received("source")
+    source.now += 0.25
+    source.watch.note(88, 3600.0)
+    assert Received("source", 1, 1.75) == source.watch.received("source")
+
+
 def test_a_slow_encoder_is_no_silent_source() -> None:
     """Pictures that come in batches, each after five seconds: nine without any say nothing."""
     source = _Source(None)

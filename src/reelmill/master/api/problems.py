@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES
+from reelmill.domain.job import ENGINES, PRIORITIES, QUEUES, VerifyDepth
+from reelmill.domain.quality import METRICS
+from reelmill.domain.request import JobRequest, RequestedParameters
+from reelmill.domain.stream import OutputMode
 from reelmill.domain.suggestion import unknown_name
 from reelmill.domain.wrong_value import read_complaint
 from reelmill.errors import Conflict, Forbidden, Full, InvalidField, NotFound, ReelmillError, Unavailable
@@ -34,7 +38,15 @@ _CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: 
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _BAD_NAME = re.compile(r"Invalid enum value (?P<quote>['\"])(?P<value>.*)(?P=quote) - at `", re.DOTALL)
-_CHOICES = {"queue": QUEUES, "priority": PRIORITIES, "engine": ENGINES}
+_CHOICES: dict[str, Sequence[str]] = {
+    "queue": QUEUES,
+    "priority": PRIORITIES,
+    "engine": ENGINES,
+    "output_mode": get_args(OutputMode),
+    "quality": METRICS,
+    "verify": get_args(VerifyDepth),
+}
+"""Of each field of a request that is one of several words."""
 
 
 def problem(status: int, code: str, detail: str, *, field: str | None = None) -> ProblemAnswer:
@@ -71,7 +83,9 @@ def read_decode_error(error: msgspec.DecodeError, whole: str = "the request") ->
     if missing := _MISSING_FIELD.match(str(error)):
         path, message = f"{path}.{missing['name']}".lstrip("."), "is required"
     elif unknown := _UNKNOWN_FIELD.match(str(error)):
-        path, message = f"{path}.{unknown['name']}".lstrip("."), "is not a known field"
+        known = (RequestedParameters if path.endswith("parameters") else JobRequest).__struct_fields__
+        meant = unknown_name("field", unknown["name"], known).partition("; ")[2]  # of jobs, which most bodies are
+        path, message = f"{path}.{unknown['name']}".lstrip("."), f"is not a known field{meant and '; ' + meant}"
     elif wrong := _BAD_NAME.match(str(error)):
         name = path.rpartition(".")[2]
         message = unknown_name(name, wrong["value"], _CHOICES.get(name, ()))

@@ -17,8 +17,8 @@ _SHEET = "storyboard-{}.jpg"
 _POSTER_FROM = 0.1
 """Films begin black, or with a logo: the poster is looked for behind so much of the whole."""
 
-_POSTER_CHOICE = 24
-"""Of so many pictures, half a second apart, the one that differs least from all of them; each is held in memory."""
+_POSTER_CHOICE, _POSTER_PIXELS = 24, 64_000_000
+"""Of so many pictures, half a second apart, the one that differs least from all; fewer of large ones: all are held."""
 
 _SHEET_QUALITY, _POSTER_QUALITY = "4", "3"  # of 2 to 31, the best first
 
@@ -65,8 +65,10 @@ def _graph(plan: EncodePlan) -> str:
         *("tpad=stop=-1:stop_mode=clone", f"fps=fps=1/{interval:.6f}:round=up"),
         *(f"trim=end_frame={count}", "setpts=N"),
     ]
-    candidates = [f"trim=start={plan.duration * _POSTER_FROM:.6f}", "fps=2"]
-    choice = [f"thumbnail=n={_POSTER_CHOICE}", "setpts=N"]
+    # Held for a second, even a single picture is one of two in a second.
+    candidates = ["tpad=stop_duration=1:stop_mode=clone", f"trim=start={plan.duration * _POSTER_FROM:.6f}", "fps=2"]
+    candidate_count = max(1, min(_POSTER_CHOICE, _POSTER_PIXELS // (plan.width * plan.height)))
+    choice = [f"thumbnail=n={candidate_count}", "setpts=N"]
     sheets = [*moments, *picture_filters(plan, tile), f"tile={sheet.columns}x{sheet.rows}"]
     poster = [*candidates, *picture_filters(plan, (plan.width, plan.height)), *choice]
     # A test picture has no end.

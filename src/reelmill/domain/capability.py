@@ -114,7 +114,8 @@ class EngineChosen(NamedTuple):
 def choose_engine(node: Capabilities, needs: Needs, *, live: bool = False) -> EngineChosen:
     """The engine for a job that the node can run. ``auto`` is GStreamer for the live queue, ffmpeg for the others."""
     if needs.engine != "auto":
-        return EngineChosen(needs.engine, "asked for by name")
+        also = ", or the only engine that does what the job asks" if needs.engine == "ffmpeg" else ""
+        return EngineChosen(needs.engine, f"asked for by name{also}")
     able = _able_engines(node, needs)
     wanted, why = _LIVE_CHOICE if live else _FILE_CHOICE
     chosen = wanted if wanted in able else able[0]

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from reelmill.domain import thumbnails
 from reelmill.domain.capability import Capabilities, Needs, can_run, encoder_named, encodes, scheme_read, units_on
 from reelmill.domain.job import TERMINAL, Job
 from reelmill.domain.lifecycle import describe
 from reelmill.domain.node import Node
-from reelmill.domain.scenario import Scenario, find_scenario
+from reelmill.domain.scenario import LADDER, OPTIONS, Scenario, find_scenario
 from reelmill.domain.tenant import Tenant
 
 _WAITING = ("queued", "retrying")
@@ -239,19 +240,34 @@ def _is_kept_for(room: NodeRoom, job: Job) -> bool:
 
 def _lack(nodes: Sequence[Capabilities], needs: Needs) -> str:
     """What is needed and none of the nodes has; both the encoder and the labels when no node has all of it."""
-    codec, _, feature = needs.codec.partition("+")
-    encoder = f"an encoder for {codec}" + (f" that does {feature}" if feature else "")
-    if (name := encoder_named(needs)) is not None:
-        encoder = f"the encoder {name}"
-    if (scheme := scheme_read(needs)) is not None:
-        encoder = f"an encoder for {codec}, and an ffmpeg that reads {scheme}://"
-    if needs.engine != "auto":
-        encoder = f"{needs.engine} with {encoder}"
+    encoder = name_encoder_lacked(nodes, needs)
     lacking = [] if any(encodes(node, needs) for node in nodes) else [encoder]
     absent = [pair for pair in needs.node_labels if not any(node.labels.get(pair[0]) == pair[1] for node in nodes)]
     if lacking or absent:
         return " and ".join(lacking + _name_labels(absent))
     return " and ".join([encoder, *_name_labels(needs.node_labels)]) + " on one node"
+
+
+def name_encoder_lacked(nodes: Sequence[Capabilities], needs: Needs) -> str:
+    """What of an encoder is needed; where there is one that only cannot do all that is asked, what it cannot."""
+    codec, *features = needs.codec.split("+")
+    does = _DOES.get(features[-1]) if features else None
+    plain = needs._replace(codec=codec)
+    if does is not None and any(encodes(node, plain) for node in nodes):
+        return f"{'an ffmpeg' if needs.engine == 'auto' else needs.engine} that {does}"
+    encoder = f"an encoder for {codec}"
+    if (name := encoder_named(needs)) is not None:
+        encoder = f"the encoder {name}"
+    if (scheme := scheme_read(needs)) is not None:
+        encoder += f", and an ffmpeg that reads {scheme}://"
+    return encoder if needs.engine == "auto" else f"{needs.engine} with {encoder}"
+
+
+_DOES = {
+    OPTIONS: "does more than plain encodes (a rate control, container, picture or sound of the scenario's own)",
+    LADDER: "makes ladders",
+    thumbnails.FEATURE: "makes thumbnails",
+}
 
 
 def _name_labels(labels: Sequence[tuple[str, str]]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from reelmill.domain.capability import Needs, can_run
-from reelmill.domain.explanation import LaunchExplanation
+from reelmill.domain.explanation import LaunchExplanation, name_encoder_lacked
 from reelmill.errors import ReelmillError
 from reelmill.launcher.answers import LaunchHead, LaunchState, NodeState, NodeStates
 from reelmill.launcher.client import MasterClient, path_of
@@ -65,22 +65,23 @@ def judge_nodes(nodes: Sequence[NodeState], plan: LaunchPlan) -> Hindrance | Non
 
 
 def _can_any(nodes: Sequence[NodeState], demand: Demand) -> bool:
+    needs = _needs_of(demand)
+    return any(can_run(node.capabilities, needs) for node in nodes)
+
+
+def _needs_of(demand: Demand) -> Needs:
     scenario = demand.scenario
     encoder = scenario.encoder_needed(scenario.usual_container)
-    needs = Needs(demand.engine, encoder, scenario.cost, node_labels=tuple(demand.node_labels.items()))
-    return any(can_run(node.capabilities, needs) for node in nodes)
+    return Needs(demand.engine, encoder, scenario.cost, node_labels=tuple(demand.node_labels.items()))
 
 
 def _lack(nodes: Sequence[NodeState], demand: Demand) -> str:
     missing = {name: value for name, value in demand.node_labels.items() if not _any_carries(nodes, name, value)}
     if missing:
         return "the label " + ", ".join(f"{name}={value}" for name, value in missing.items())
-    if demand.scenario.encoder is not None:
-        return f"the encoder {demand.scenario.encoder}"
     if demand.engine != "auto" and not any(node.capabilities.engines.get(demand.engine) for node in nodes):
         return demand.engine
-    engine = "" if demand.engine == "auto" else f" of {demand.engine}"
-    return f"an {demand.scenario.codec} encoder{engine}"
+    return name_encoder_lacked([node.capabilities for node in nodes], _needs_of(demand))
 
 
 def _any_carries(nodes: Sequence[NodeState], name: str, value: str) -> bool:

@@ -27,7 +27,12 @@ async def run(farm: FarmUnderTest, **asked: Any) -> dict[str, Any]:
         ({}, "ffmpeg", "libx264", "auto: files go to ffmpeg"),
         ({"queue": "live"}, "gstreamer", "x264enc", "auto: jobs of the live queue go to gstreamer"),
         ({"engine": "gstreamer"}, "gstreamer", "x264enc", "asked for by name"),
-        ({"engine": "ffmpeg", "queue": "live"}, "ffmpeg", "libx264", "asked for by name"),
+        (
+            {"engine": "ffmpeg", "queue": "live"},
+            "ffmpeg",
+            "libx264",
+            "asked for by name, or the only engine that does what the job asks",
+        ),
     ],
 )
 async def test_a_job_keeps_its_engine_and_why(

@@ -150,7 +150,7 @@ BOTH = Capabilities(4, {"ffmpeg": ["h264", "h265"], "gstreamer": ["h264"]})
         ("auto", "h264", False, "ffmpeg", "files go to ffmpeg", ("gstreamer",)),
         ("auto", "h264", True, "gstreamer", "the live queue go to gstreamer", ("ffmpeg",)),
         ("auto", "h265", True, "ffmpeg", "this node's gstreamer does not do h265", ()),
-        ("ffmpeg", "h264", True, "ffmpeg", "asked for by name", ()),
+        ("ffmpeg", "h264", True, "ffmpeg", "asked for by name, or the only engine that does what the job asks", ()),
         ("gstreamer", "h264", False, "gstreamer", "asked for by name", ()),
     ],
 )

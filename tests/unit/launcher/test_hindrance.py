@@ -41,8 +41,11 @@ FULL = node(ffmpeg=["h264", "h265", "vp9", "av1"])
             "all 2 jobs: mill takes no jobs: its disk is full",
         ),
         ([FULL], "gstreamer", "480p30-h264", "all 2 jobs: no node has gstreamer"),
-        ([node(ffmpeg=["h264"])], "auto", "480p30-av1", "all 2 jobs: no node has an av1 encoder"),
-        ([node(ffmpeg=["h264"])], "ffmpeg", "480p30-av1", "all 2 jobs: no node has an av1 encoder of ffmpeg"),
+        ([node(ffmpeg=["h264"])], "auto", "480p30-av1", "all 2 jobs: no node has an encoder for av1"),
+        ([node(ffmpeg=["h264"])], "ffmpeg", "480p30-av1", "all 2 jobs: no node has ffmpeg with an encoder for av1"),
+        ([node(ffmpeg=["h264"])], "auto", "ladder-hls", "all 2 jobs: no node has an ffmpeg that makes ladders"),
+        ([node(gstreamer=["h264"])], "gstreamer", "ladder-hls", "all 2 jobs: no node has gstreamer that makes ladders"),
+        ([node(ffmpeg=["mjpeg"])], "ffmpeg", "thumbnails", "all 2 jobs: no node has ffmpeg that makes thumbnails"),
         ([node(ffmpeg=["h264", "h265", "vp9"])], "auto", "random", "jobs of 480p30-av1, 1080p30-av1: no node has"),
     ],
 )

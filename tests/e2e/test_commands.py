@@ -150,7 +150,7 @@ def test_lists_are_for_programs_too(commands: Commands, farm: Farm) -> None:
     )
     assert long in commands.run("jobs", "list", *master).stdout
     assert long in commands.run("jobs", "show", "4", *master).stdout
-    assert 22 == len(json.loads(commands.run("scenarios", "list", "-o", "json").stdout))
+    assert 23 == len(json.loads(commands.run("scenarios", "list", "-o", "json").stdout))
     assert 1 == len(json.loads(commands.run("nodes", "list", "-o", "json", *master).stdout))
 
 
@@ -169,7 +169,7 @@ def test_results_that_cannot_be_written_do_not_hide_what_was_submitted(commands:
     assert 1 == end.returncode
     assert 500 == total
     assert f"gave up after {total} of 500 jobs: cannot write '/dev/full'" in end.stderr
-    assert "cancel them with: reelmill jobs cancel --launch " in end.stderr
+    assert "to cancel: reelmill jobs cancel --launch " in end.stderr
 
 
 def test_a_launch_is_canceled_with_one_command(commands: Commands, farm: Farm) -> None:

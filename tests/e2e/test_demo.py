@@ -65,7 +65,7 @@ def test_a_demo_that_is_ended_takes_its_farm_along(
     assert code == demo.wait(90)
     _, alive = psutil.wait_procs(everyone, timeout=10)
     assert [] == alive
-    assert "cancel them with" not in words.read_text()
+    assert "to cancel" not in words.read_text()
     left = list(temporary.iterdir())
     assert (1 if code == -9 else 0) == len(left)
     for folder in left:

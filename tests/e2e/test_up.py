@@ -156,7 +156,9 @@ def test_the_projects_settings_file_is_read(commands: Commands) -> None:
     (commands.folder / "reelmill.toml").write_text("max-retries = 3\n")
     end = commands.run("up")
     assert 2 == end.returncode
-    assert end.stderr.startswith("error: reelmill.toml: unknown setting 'max_retries'; known are ")
+    assert end.stderr.startswith(
+        "error: reelmill.toml: unknown setting 'max_retries'; did you mean 'max_crashes'?; known are "
+    )
 
 
 def test_doctor_finds_nothing_wrong_here(commands: Commands) -> None:

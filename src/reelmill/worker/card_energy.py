@@ -70,8 +70,9 @@ class Cards:
             nvml.nvmlInit()
             self._handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
             self._last = [nvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in self._handles]
-        except nvml.NVMLError as error:  # no driver, no card, or one that is too old to count
-            self._give_up(str(error))
+        except nvml.NVMLError as error:  # no driver, no card, or one that is too old to count: on most machines
+            log.debug("card_energy_not_measured", reason=str(error))
+            self._handles = []
 
     def _read(self) -> float | None:
         """The share until now; those who work now have it of what was used since the last reading."""

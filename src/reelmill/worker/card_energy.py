@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import structlog
@@ -71,8 +71,7 @@ class Cards:
             self._handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
             self._last = [nvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in self._handles]
         except nvml.NVMLError as error:  # no driver, no card, or one that is too old to count: on most machines
-            log.debug("card_energy_not_measured", reason=str(error))
-            self._handles = []
+            self._give_up(str(error), log.debug)
 
     def _read(self) -> float | None:
         """The share until now; those who work now have it of what was used since the last reading."""
@@ -90,6 +89,6 @@ class Cards:
             self._share += sum(used) / 1000 / self._working
         return self._share
 
-    def _give_up(self, reason: str) -> None:
-        log.info("card_energy_not_measured", reason=reason)
+    def _give_up(self, reason: str, say: Callable[..., object] = log.info) -> None:
+        say("card_energy_not_measured", reason=reason)
         self._handles = []

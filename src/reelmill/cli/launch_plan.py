@@ -83,7 +83,8 @@ def _say_verdict(judged: ValidatedAnswer | None, expected: Estimate, options: La
     for warning in judged.warnings:
         display.say(warning.detail, "warning")
     shown = min(options.plan.count, _JUDGED)
-    jobs = f"{shown:,} jobs" if shown == options.plan.count else f"first {shown:,} jobs"
+    counted = "job" if shown == 1 else f"{shown:,} jobs"
+    jobs = counted if shown == options.plan.count else f"first {counted}"
     if not judged.rejected:
         display.say(f"the master would take the {jobs}")
         return False

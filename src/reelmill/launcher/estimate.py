@@ -9,7 +9,7 @@ import msgspec
 
 from reelmill.domain.quantity import format_size
 from reelmill.domain.scenario import known_scenarios
-from reelmill.errors import ReelmillError
+from reelmill.errors import InvalidField, ReelmillError
 from reelmill.launcher.answers import NodeState, NodeStates
 from reelmill.launcher.client import MasterClient
 from reelmill.launcher.eta import Band, format_band
@@ -109,7 +109,10 @@ async def estimate(client: MasterClient | None, totals: PlanTotals) -> Estimate:
 async def _read_history(client: MasterClient, scenario: str) -> History:
     asked = {"scenario": scenario, "status": "completed", "order": "desc", "limit": NEWEST}
     fields = {"fields": "started_at,completed_at,result"}
-    return make_history((await client.get("/jobs", PastJobs, {**asked, **fields})).jobs)
+    try:
+        return make_history((await client.get("/jobs", PastJobs, {**asked, **fields})).jobs)
+    except InvalidField:  # the farm does not know the scenario, and will say so of the jobs
+        return make_history(())
 
 
 def make_history(jobs: Sequence[PastJob]) -> History:

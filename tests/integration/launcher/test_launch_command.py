@@ -57,6 +57,17 @@ async def test_no_master_is_one_line_and_exit_1(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_dry_run_ends_as_the_launch_would_where_the_farm_does_not_know_the_scenario(
+    farm: Farm, tmp_path: Path
+) -> None:
+    """One that only the files here define: the master is asked, and refuses."""
+    (tmp_path / "reelmill.toml").write_text('[scenarios.mine]\nextends = "480p30-h264"\n')
+    for argv in (["--dry-run"], []):
+        process = await start(tmp_path, "--master", farm.url, "--scenario", "mine", "--count", "2", *argv)
+        said = b"".join(await process.communicate()).decode()
+        assert (3, True) == (process.returncode, "unknown scenario 'mine'" in said), said
+
+
 async def test_a_name_that_nobody_has_is_not_a_farm_that_is_down(tmp_path: Path) -> None:
     """To start a farm would not help."""
     process = await start(tmp_path, "--master", "http://nobody.invalid:8080")

@@ -118,7 +118,7 @@ def _describe(found: dict[str, Any], why: LaunchExplanation | None) -> dict[str,
     shown |= {"begun": local_time(launch["created_at"]), "jobs": f"{launch['total']:,}"}
     shown |= {status.replace("_", " "): f"{n:,}" for status, n in sorted(launch["counts"].items()) if n}
     if why is not None and why.waiting:
-        shown["why"] = describe_waiting(why)
+        shown["why"] = describe_waiting(why, sum(wait.jobs for wait in why.waiting))
     if found["wall_seconds"] is not None:
         shown["wall"] = format_seconds(found["wall_seconds"])
     if found["jobs_per_second"] is not None:

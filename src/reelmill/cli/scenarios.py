@@ -18,7 +18,8 @@ def _row(scenario: Scenario, *, readable: bool) -> dict[str, object]:
     row: dict[str, object] = {**msgspec.structs.asdict(scenario), "source": source_of(scenario)}
     if readable:
         row["size"] = f"{scenario.width}x{scenario.height}"
-        row["bitrate"] = f"{format_bitrate(scenario.bitrate_low)} to {format_bitrate(scenario.bitrate_high)}"
+        usual = f"{format_bitrate(scenario.bitrate_low)} to {format_bitrate(scenario.bitrate_high)}"
+        row["bitrate"] = usual if scenario.follows_bitrate else ""
     return row
 
 

@@ -88,11 +88,18 @@ def _any_carries(nodes: Sequence[NodeState], name: str, value: str) -> bool:
     return any(node.capabilities.labels.get(name) == value for node in nodes)
 
 
-def describe_waiting(found: LaunchExplanation) -> str:
-    """``"300 are blocked: no node has …; 12 wait: busy: 4 of 4 units, 1 needed"``; empty when none waits."""
+def describe_waiting(found: LaunchExplanation, waiting: int) -> str:
+    """``"300 are blocked: no node has …; 12 wait: busy: 4 of 4 units, 1 needed"``; empty when none waits.
+
+    ``waiting`` is how many do now: where more are told of, they were found earlier, and are not counted.
+    """
+    is_old = sum(wait.jobs for wait in found.waiting) > waiting
     reasons = "; ".join(
-        f"{wait.jobs:,} {_verb(wait.jobs, blocked=wait.blocked)}: {wait.reason}" for wait in found.waiting
+        wait.reason if is_old else f"{wait.jobs:,} {_verb(wait.jobs, blocked=wait.blocked)}: {wait.reason}"
+        for wait in found.waiting
     )
+    if is_old:
+        return reasons if waiting else ""
     return reasons if found.is_all else f"of the first {sum(wait.jobs for wait in found.waiting):,}: {reasons}"
 
 
@@ -141,4 +148,6 @@ class Lookout:
                 if wait.blocked and wait.reason not in self._told:
                     self._told.add(wait.reason)
                     self._display.say(f"{wait.jobs:,} of {state.total:,} jobs wait: {wait.reason}", "warning")
-        return "" if self._found is None or contradicts(self._found, state) else describe_waiting(self._found)
+        if self._found is None or contradicts(self._found, state):
+            return ""
+        return describe_waiting(self._found, _count_waiting(state))

@@ -7,7 +7,7 @@ import pytest
 from reelmill.domain.capability import Capabilities
 from reelmill.domain.explanation import LaunchExplanation, WaitReason
 from reelmill.launcher.answers import LaunchState, NodeState
-from reelmill.launcher.hindrance import contradicts, judge_nodes
+from reelmill.launcher.hindrance import contradicts, describe_waiting, judge_nodes
 from reelmill.launcher.options import read_plan
 
 
@@ -83,3 +83,12 @@ def test_no_more_are_blocked_than_wait(queued: int, retrying: int, old: bool) ->
     state = LaunchState(id="a", total=9, open=9, counts={"running": 2, "queued": queued, "retrying": retrying})
     found = LaunchExplanation("a", True, [WaitReason(4, True, "no node is online"), WaitReason(7, False, "busy")])
     assert old == contradicts(found, state)
+
+
+def test_a_line_does_not_tell_of_more_that_wait_than_do_now() -> None:
+    """Why they wait was asked a while ago: "3 running, 2 queued (8 wait: busy)" would contradict itself."""
+    busy, blocked = WaitReason(6, False, "busy"), WaitReason(2, True, "no node")
+    found = LaunchExplanation("a", True, [busy, blocked])
+    assert "6 wait: busy; 2 are blocked: no node" == describe_waiting(found, 8)
+    assert "busy; no node" == describe_waiting(found, 7)
+    assert not describe_waiting(found, 0)

@@ -44,6 +44,7 @@ def launch(
     duration: given.Duration = None,
     bitrate: given.Bitrate = None,
     chunk: given.Chunk = None,
+    encoder: given.Encoder = None,
     input_path: given.Input = None,
     wait: given.Wait = False,
     seed: given.Seed = None,
@@ -70,8 +71,7 @@ def launch(
     """
     from reelmill.launcher.progress import make_display
 
-    typed = dict(locals())
-    display = make_display(verbose=verbose)
+    typed, display = dict(locals()), make_display(verbose=verbose)
     options, url = _read_resumed(typed, context) if resume or retry_failed else _read_new(typed)
     if dry_run:
         show_plan(options, url, display)
@@ -97,7 +97,7 @@ def _run(options: LaunchOptions, url: str, display: Display) -> LaunchOutcome:
 _PLAN_OPTIONS = (
     "count", "scenario", "queue", "priority", "engine", "duration", "bitrate", "input_path", "seed", "tenant",
     "node_label", "name", "mix", "workload", "manifest", "to", "skip_existing",
-    "quality", "quality_sample", "quality_min", "verify", "chunk",
+    "quality", "quality_sample", "quality_min", "verify", "chunk", "encoder",
 )  # fmt: skip
 
 
@@ -147,6 +147,7 @@ def _read_plan(typed: dict[str, Any], url: str, launch_id: str) -> LaunchPlan:
         node_labels=typed["node_label"] or (),
         checks={name: typed[name] for name in CHECKS},
         chunk=typed["chunk"],
+        encoder=typed["encoder"],
         mixes=typed["mix"] or (),
         workload=typed["workload"],
         manifest=typed["manifest"],

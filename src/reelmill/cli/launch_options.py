@@ -77,6 +77,14 @@ Chunk = Annotated[
         show_default="in one",
     ),
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="This encoder and no other, such as h264_nvenc or libx264.",
+        show_default="the node's choice",
+    ),
+]
 Input = Annotated[
     str | None,
     typer.Option("--input", metavar="PATH", help="Transcode this file, or those of a pattern such as 'in/**/*.mov'."),

@@ -45,7 +45,7 @@ _SOME_FILE = "film.mp4"
 PATTERN_CHARS = frozenset("*?[")
 KIND_KEYS = (
     "scenario", "queue", "priority", "engine", "duration", "bitrate", "timeout", "input", "tenant", "labels",
-    "node_labels", "chunk", *CHECKS,
+    "node_labels", "chunk", "encoder", *CHECKS,
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -88,6 +88,7 @@ def read_kind(said: Fields, name: str | None = None) -> JobKind:
         node_labels=_read_labels(said.get("node_labels")),
         checks=read_checks(said),
         chunk=_read_chunk(said.get("chunk")),
+        encoder=_read_encoder(said.get("encoder")),
     )
     _check_corners(kind, said)
     return kind
@@ -181,6 +182,15 @@ def _read_chunk(said: Said | None) -> float | None:
     return read_chunk(said.place, said.value)
 
 
+def _read_encoder(said: Said | None) -> str | None:
+    """Whether it makes what the scenarios are, the domain says."""
+    if said is None:
+        return None
+    if not isinstance(said.value, str):
+        raise said.refuse(f"{shown(said.value)} is not the name of an encoder, such as h264_nvenc")
+    return said.value
+
+
 def _read_tenant(said: Said | None) -> str | None:
     if said is None:
         return None
@@ -209,7 +219,7 @@ def _read_labels(said: Said | None) -> dict[str, str]:
 
 def _check_corners(kind: JobKind, said: Fields) -> None:
     """Let the domain judge the extremes of the kind, as the master will."""
-    names = ("duration", "bitrate", "timeout", "input", "chunk", *CHECKS)
+    names = ("duration", "bitrate", "timeout", "input", "chunk", "encoder", *CHECKS)
     places = {f"parameters.{name}": said[name].place for name in names if name in said}
     places |= {name: said[name].place for name in ("scenario", "engine") if name in said}
     pairs = [(seconds, None) for seconds in _corners(kind.duration)] + [(None, bits) for bits in _corners(kind.bitrate)]
@@ -221,6 +231,7 @@ def _check_corners(kind: JobKind, said: Fields) -> None:
             timeout=kind.timeout,
             input=kind.input if is_stream else None if kind.input is None else _SOME_FILE,
             chunk=kind.chunk if kind.input is not None else None,
+            encoder=kind.encoder,
             **asdict(kind.checks),
         )
         try:

@@ -87,6 +87,7 @@ def read_plan(
     node_labels: Sequence[str] = (),
     checks: Mapping[str, str | None] = NOTHING_TYPED,
     chunk: str | None = None,
+    encoder: str | None = None,
     mixes: Sequence[str] = (),
     workload: Path | None = None,
     manifest: str | None = None,
@@ -115,6 +116,7 @@ def read_plan(
         input=source,
         tenant=tenant,
         chunk=chunk,
+        encoder=encoder,
         node_labels=parse_labels("--node-label", node_labels) or None,
         **checks,
     )

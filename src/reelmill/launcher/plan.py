@@ -61,6 +61,7 @@ class JobKind(msgspec.Struct, frozen=True, kw_only=True):
     node_labels: dict[str, str] = {}
     checks: Checks = NO_CHECKS
     chunk: float | None = None
+    encoder: str | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +137,7 @@ def draw_job(kind: JobKind, draw: Callable[[], float]) -> JobPayload:
             input=kind.input,
             timeout=kind.timeout,
             chunk=kind.chunk,
+            encoder=kind.encoder,
             **asdict(kind.checks),
         ),
         kind.tenant,

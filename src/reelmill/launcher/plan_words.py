@@ -44,6 +44,7 @@ def _describe_kind(kind: JobKind) -> list[Row]:
         ("engine", _mixed(kind.engines, str, "mixed")),
         ("duration", "of the input" if kind.duration is None else _spread(kind.duration, lambda value: f"{value:g} s")),
         *([("bitrate", _bitrate(kind))] if any(one.follows_bitrate for one in kind.scenarios.choices) else []),
+        *([("encoder", kind.encoder)] if kind.encoder is not None else []),
         *([("chunk", f"{kind.chunk:g} s")] if kind.chunk is not None else []),
         *([("input", _input(kind.input))] if kind.input else []),
         *([("verify", "all is decoded")] if kind.checks.verify == "full" else []),

@@ -24,7 +24,7 @@ from reelmill.launcher.payload import JobPayload
 from reelmill.launcher.plan import JobKind, draw_job
 from reelmill.launcher.quantities import Quantity, Said, read_quantity, shown
 
-_PARAMETERS = ("duration", "bitrate", "input", "output", "overwrite", "timeout", "chunk", *CHECKS)
+_PARAMETERS = ("duration", "bitrate", "input", "output", "overwrite", "timeout", "chunk", "encoder", *CHECKS)
 _NAMES = ("scenario", "engine", "queue", "priority", "tenant", "confidence")
 _LABELS = {"label": "labels", "labels": "labels", "node_label": "node_labels", "node_labels": "node_labels"}
 COLUMNS = (*_NAMES, *_PARAMETERS, "labels", "node_labels")
@@ -125,6 +125,8 @@ def _read_quantities(row: Mapping[str, object]) -> dict[str, Any]:
         found["timeout"] = read_quantity(Said(row["timeout"], "timeout"), _SECONDS)
     if "chunk" in row:
         found["chunk"] = read_quantity(Said(row["chunk"], "chunk"), _SECONDS)
+    if "encoder" in row:
+        found["encoder"] = _text("encoder", row["encoder"])
     return found
 
 

@@ -60,6 +60,9 @@ def only_kind(**options: Any) -> JobKind:
             "--input",
             "makes a list of jobs, which is kept",
         ),
+        ({"encoder": "h264_nvnc", "scenario": "720p30-h264"}, "--encoder", "did you mean 'h264_nvenc'"),
+        ({"encoder": "h264_nvenc", "scenario": "720p30-h265"}, "--encoder", "makes h264, and 720p30-h265 is h265"),
+        ({"encoder": "libx264", "scenario": "720p30-h264", "engine": "gstreamer"}, "--engine", "which is ffmpeg's"),
         ({"tenant": "a b"}, "--tenant", "is not a tenant's name"),
         ({"checks": {"verify": "ful"}}, "--verify", "did you mean 'full'"),
         ({"checks": {"quality": "vmfa"}}, "--quality", "did you mean 'vmaf'"),
@@ -172,3 +175,9 @@ def test_a_stream_is_an_input_whose_key_is_not_shown() -> None:
     shown = " ".join(map(str, describe_plan(plan)))
     assert "rtmp://host/app/*** (a stream)" in shown
     assert "4711" not in shown
+
+
+def test_an_encoder_is_asked_of_each_job() -> None:
+    plan = read_plan(encoder="libx264", scenario="720p30-h264", count="2")
+    assert ["libx264"] * 2 == [job.parameters.encoder for job in plan_jobs(plan)]
+    assert ("encoder", "libx264") in describe_plan(plan)

@@ -104,9 +104,8 @@ def read_plan(
     ``is_done`` tells whether an output is there; None when the media root cannot be seen from here.
     """
     file = read_workload(workload) if workload is not None else None
-    names = [kind.name for kind in file.kinds] if file is not None else []
     typed = _read_typed(
-        read_mixes(mixes, names),
+        read_mixes(mixes, [] if file is None else [kind.name for kind in file.kinds]),
         scenario=scenario,
         queue=queue,
         priority=priority,
